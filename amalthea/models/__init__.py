@@ -1,0 +1,1 @@
+"""Model, Sequential and Functional, assembled out of the rooms above."""

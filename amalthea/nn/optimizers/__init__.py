@@ -1,0 +1,1 @@
+"""The optimizers and learning-rate schedules, one concept a file."""

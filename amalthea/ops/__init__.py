@@ -1,0 +1,1 @@
+"""Every op, defined once: documentation, shape and dtype rule, gradient, body."""

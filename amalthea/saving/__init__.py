@@ -1,0 +1,1 @@
+"""Reading and writing `.keras` archives and weights files."""

@@ -1,0 +1,1 @@
+"""The training loop over a step and batches, and its callbacks."""
