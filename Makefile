@@ -1,0 +1,58 @@
+# Two commands do everything, on a machine with Python 3.11 or newer and nothing else:
+#   make demo    train, save, load and draw the digits classifier
+#   make test    lint, type check and the whole test suite
+# Each makes .venv and installs what it needs the first time; later runs start at once.
+# Use another interpreter with:  make test PYTHON=python3.13
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types pytest bench clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --progress-bar off --disable-pip-version-check
+WORKERS ?= 2
+
+# The first interpreter on the path that is new enough.
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(firstword $(foreach p,python3 python3.14 python3.13 python3.12 python3.11 python,\
+	$(shell $(p) -c '$(NEW_ENOUGH)' 2>/dev/null && echo $(p))))
+
+help:
+	@sed -n '1,5s/^# \{0,1\}//p' Makefile
+
+demo: $(VENV)/demo.stamp
+	$(BIN)/python examples/digits_demo.py
+
+test: lint types pytest
+
+lint: $(VENV)/test.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/test.stamp
+	$(BIN)/mypy
+
+pytest: $(VENV)/test.stamp
+	$(BIN)/python -m pytest -q -n $(WORKERS)
+
+bench: $(VENV)/test.stamp
+	$(BIN)/python -m benchmarks core
+
+clean:
+	rm -rf $(VENV) demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# An empty environment; a failed creation leaves nothing behind that looks finished.
+$(VENV)/created.stamp:
+	@$(or $(PYTHON),python3) -c '$(NEW_ENOUGH)' 2>/dev/null || \
+		{ echo "Amalthea needs Python 3.11 or newer. Fix: install one, or name it: make PYTHON=/path/to/python3 ..."; exit 1; }
+	@rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV) || { echo "Fix: install the venv module of this Python (on Debian: python3-venv)."; exit 1; }
+	@touch $@
+
+# Installed again when pyproject.toml changes. The package itself is installed editable.
+$(VENV)/demo.stamp: pyproject.toml $(VENV)/created.stamp
+	$(PIP) --editable '.[datasets,plot]'
+	@touch $@
+
+$(VENV)/test.stamp: pyproject.toml $(VENV)/created.stamp
+	$(PIP) --editable '.[test]'
+	@touch $@ $(VENV)/demo.stamp

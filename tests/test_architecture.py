@@ -1,0 +1,201 @@
+"""The shape of the repository: which folder may import which, no import circles, no long files, no drawers."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "amalthea"
+FOLDERS = ("core", "ops", "compiler", "backends", "nn", "data", "train", "saving", "export", "models")
+FRAMEWORKS = {"tensorflow", "torch", "jax", "jaxlib", "keras", "flax", "mlx", "tinygrad"}
+LONGEST = 600
+MEASURED = ("amalthea", "tests", "examples", "benchmarks")
+
+
+def module_name(path: Path, root: Path) -> str:
+    parts = path.relative_to(root).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def modules_of(root: Path) -> dict[str, Path]:
+    """Every module of the package below `root`, by dotted name."""
+    return {module_name(path, root): path for path in sorted((root / "amalthea").rglob("*.py"))}
+
+
+def imports_of(path: Path, name: str, modules: set[str]) -> Iterator[tuple[int, str]]:
+    """Yield (line, imported module) for every import statement in a file, inside functions and classes too.
+
+    `from a import b` counts as an import of `a.b` where that is a module and of `a` otherwise. Imports that only a
+    type checker sees count too: a direction is a direction.
+    """
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), filename=str(path))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                above = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*above, *([base] if base else [])])
+            for alias in node.names:
+                submodule = f"{base}.{alias.name}"
+                yield node.lineno, submodule if submodule in modules else base
+        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            called = ast.unparse(node.func)
+            if called in ("importlib.import_module", "import_module", "__import__"):
+                yield node.lineno, str(node.args[0].value)
+
+
+def height(module: str) -> int:
+    """The place of a module's folder in the order; public modules and the package itself stand above all folders."""
+    parts = module.split(".")
+    return FOLDERS.index(parts[1]) if len(parts) > 1 and parts[1] in FOLDERS else len(FOLDERS)
+
+
+def upward_imports(root: Path) -> list[str]:
+    modules = modules_of(root)
+    return [
+        f"{path.relative_to(root)}:{line}: {name} imports {to}, which stands above it"
+        for name, path in modules.items()
+        for line, to in imports_of(path, name, set(modules))
+        if to.split(".")[0] == "amalthea" and height(to) > height(name)
+    ]
+
+
+def foreign_imports(root: Path) -> list[str]:
+    modules = modules_of(root)
+    return [
+        f"{path.relative_to(root)}:{line}: {name} imports {to}"
+        for name, path in modules.items()
+        for line, to in imports_of(path, name, set(modules))
+        if to.split(".")[0] in FRAMEWORKS and not name.startswith("amalthea.backends.")
+    ]
+
+
+def circles(edges: dict[str, set[str]]) -> list[list[str]]:
+    """Groups of modules that reach each other (strongly connected components of more than one), by Tarjan."""
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    found: list[list[str]] = []
+
+    def connect(node: str) -> None:
+        index[node] = low[node] = len(index)
+        stack.append(node)
+        for to in sorted(edges.get(node, ())):
+            if to not in index:
+                connect(to)
+                low[node] = min(low[node], low[to])
+            elif to in stack:
+                low[node] = min(low[node], index[to])
+        if low[node] == index[node]:
+            group = stack[stack.index(node) :]
+            del stack[stack.index(node) :]
+            if len(group) > 1:
+                found.append(sorted(group))
+
+    for node in sorted(edges):
+        if node not in index:
+            connect(node)
+    return found
+
+
+def import_circles(root: Path) -> list[list[str]]:
+    """Circles among modules, counting imports inside functions too: a hidden circle is still one."""
+    modules = modules_of(root)
+    return circles(
+        {
+            name: {to for _, to in imports_of(path, name, set(modules)) if to in modules and to != name}
+            for name, path in modules.items()
+        }
+    )
+
+
+def measured_files() -> list[Path]:
+    return [path for folder in MEASURED for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+def test_every_folder_of_the_package_has_its_place_in_the_order() -> None:
+    folders = {path.name for path in PACKAGE.iterdir() if path.is_dir() and any(path.rglob("*.py"))}
+    assert folders <= set(FOLDERS), f"give these folders a place in FOLDERS: {sorted(folders - set(FOLDERS))}"
+
+
+def test_folders_import_downwards_only() -> None:
+    assert upward_imports(ROOT) == []
+
+
+def test_no_import_circle() -> None:
+    assert import_circles(ROOT) == []
+
+
+def test_no_other_framework_outside_backends() -> None:
+    assert foreign_imports(ROOT) == []
+
+
+def test_no_file_has_outgrown_its_name() -> None:
+    long = {
+        str(path.relative_to(ROOT)): n
+        for path in measured_files()
+        if (n := len(path.read_text().splitlines())) > LONGEST
+    }
+    assert long == {}
+
+
+def test_no_utils_drawers() -> None:
+    drawers = {"utils", "util", "helpers", "misc", "common"}
+    named = [path for path in measured_files() if drawers & set(path.relative_to(ROOT).with_suffix("").parts)]
+    assert [str(path.relative_to(ROOT)) for path in named if path != PACKAGE / "utils.py"] == []
+
+
+@pytest.mark.parametrize(
+    ("check", "files", "expected"),
+    [
+        pytest.param(
+            upward_imports,
+            {"core/a.py": "def f():\n    from amalthea.ops import b\n", "ops/b.py": ""},
+            ["amalthea/core/a.py:2: amalthea.core.a imports amalthea.ops.b, which stands above it"],
+            id="an import inside a function",
+        ),
+        pytest.param(
+            upward_imports,
+            {"ops/b.py": "from .. import layers\n", "layers.py": ""},
+            ["amalthea/ops/b.py:1: amalthea.ops.b imports amalthea.layers, which stands above it"],
+            id="a relative import of a public module",
+        ),
+        pytest.param(
+            upward_imports,
+            {"core/a.py": "import importlib\nimportlib.import_module('amalthea.nn')\n", "nn/__init__.py": ""},
+            ["amalthea/core/a.py:2: amalthea.core.a imports amalthea.nn, which stands above it"],
+            id="an import by name",
+        ),
+        pytest.param(
+            upward_imports, {"ops/b.py": "from amalthea.core import a\n", "core/a.py": ""}, [], id="downwards is fine"
+        ),
+        pytest.param(
+            foreign_imports,
+            {"nn/a.py": "def f():\n    import torch.nn\n", "backends/jax/a.py": "import jax\n"},
+            ["amalthea/nn/a.py:2: amalthea.nn.a imports torch.nn"],
+            id="another framework",
+        ),
+        pytest.param(
+            import_circles,
+            {
+                "core/a.py": "from amalthea.core import b\n",
+                "core/b.py": "def f():\n    from amalthea.core.a import f\n",
+            },
+            [["amalthea.core.a", "amalthea.core.b"]],
+            id="a circle through a function",
+        ),
+    ],
+)
+def test_the_checks_find_what_they_are_for(check, files, expected, tmp_path) -> None:
+    for name, text in files.items():
+        path = tmp_path / "amalthea" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    assert check(tmp_path) == expected
