@@ -26,14 +26,21 @@ def modules_of(root: Path) -> dict[str, Path]:
     return {module_name(path, root): path for path in sorted((root / "amalthea").rglob("*.py"))}
 
 
-def imports_of(path: Path, name: str, modules: set[str]) -> Iterator[tuple[int, str]]:
+def imports_of(path: Path, name: str, modules: set[str], running: bool = False) -> Iterator[tuple[int, str]]:
     """Yield (line, imported module) for every import statement in a file, inside functions and classes too.
 
-    `from a import b` counts as an import of `a.b` where that is a module and of `a` otherwise. Imports that only a
-    type checker sees count too: a direction is a direction.
+    `from a import b` counts as an import of `a.b` where that is a module and of `a` otherwise. With `running`, the
+    imports under `if TYPE_CHECKING:`, which only a type checker sees, are left out.
     """
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), filename=str(path))):
+    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    unseen = set()
+    for node in ast.walk(tree):
+        if running and isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            unseen |= {id(child) for statement in node.body for child in ast.walk(statement)}
+    for node in ast.walk(tree):
+        if id(node) in unseen:
+            continue
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield node.lineno, alias.name
@@ -108,12 +115,11 @@ def circles(edges: dict[str, set[str]]) -> list[list[str]]:
 def import_circles(root: Path) -> list[list[str]]:
     """Circles among modules, counting imports inside functions too: a hidden circle is still one."""
     modules = modules_of(root)
-    return circles(
-        {
-            name: {to for _, to in imports_of(path, name, set(modules)) if to in modules and to != name}
-            for name, path in modules.items()
-        }
-    )
+    edges = {
+        name: {to for _, to in imports_of(path, name, set(modules), running=True) if to in modules and to != name}
+        for name, path in modules.items()
+    }
+    return circles(edges)
 
 
 def measured_files() -> list[Path]:
@@ -190,6 +196,15 @@ def test_no_utils_drawers() -> None:
             },
             [["amalthea.core.a", "amalthea.core.b"]],
             id="a circle through a function",
+        ),
+        pytest.param(
+            import_circles,
+            {
+                "core/a.py": "from amalthea.core import b\n",
+                "core/b.py": "if TYPE_CHECKING:\n    from amalthea.core.a import f\n",
+            },
+            [],
+            id="an annotation may look back",
         ),
     ],
 )

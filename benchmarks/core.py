@@ -1,0 +1,86 @@
+"""What the core costs: a single op, a tape step, tracing a large step, the import."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Callable
+
+import numpy as np
+
+import amalthea as am
+from benchmarks import tape_steps
+from benchmarks.measure import Timing, interleaved
+from benchmarks.report import Row
+from benchmarks.resnet import make_training_step
+
+
+def eager_ops(quick: bool) -> list[Row]:
+    """One eager call of an op, next to NumPy's own on the same small arrays; small, so that the overhead shows."""
+    a, b = np.linspace(0.1, 1, 64, dtype="float32").reshape(2, 8, 8)
+    ta, tb = am.ops.convert_to_tensor(a), am.ops.convert_to_tensor(b)
+    ops = am.ops
+    pairs: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
+        "add": (lambda: ops.add(ta, tb), lambda: np.add(a, b)),
+        "multiply": (lambda: ops.multiply(ta, tb), lambda: np.multiply(a, b)),
+        "exp": (lambda: ops.exp(ta), lambda: np.exp(a)),
+        "matmul": (lambda: ops.matmul(ta, tb), lambda: np.matmul(a, b)),
+        "sum": (lambda: ops.sum(ta, axis=1), lambda: np.sum(a, axis=1)),
+        "reshape": (lambda: ops.reshape(ta, (64,)), lambda: np.reshape(a, (64,))),
+        "transpose": (lambda: ops.transpose(ta), lambda: np.transpose(a)),
+        "where": (lambda: ops.where(ta > 0.5, ta, tb), lambda: np.where(a > 0.5, a, b)),
+        "x + y": (lambda: ta + tb, lambda: a + b),
+    }
+    rows = []
+    for name, (ours, theirs) in pairs.items():
+        times = interleaved({"ours": ours, "numpy": theirs}, rounds=3 if quick else 41, calls=10 if quick else 1000)
+        more = times["ours"].median - times["numpy"].median
+        rows.append(Row(f"{name}, amalthea", times["ours"], f"{more * 1e6:+.2f} µs over NumPy (at most 5)"))
+        rows.append(Row(f"{name}, numpy", times["numpy"]))
+    return rows
+
+
+def tape_step(quick: bool) -> list[Row]:
+    """The step of examples/tape_loop_in_fifteen_lines.py, beside the same step in PyTorch and TensorFlow, eagerly."""
+    makers = {"amalthea, eagerly": tape_steps.amalthea, "amalthea, am.function": tape_steps.amalthea_compiled}
+    if importlib.util.find_spec("torch") is not None:
+        makers["torch, eagerly"] = tape_steps.torch
+    if importlib.util.find_spec("tensorflow") is not None:
+        makers["tensorflow, eagerly"] = tape_steps.tensorflow
+        makers["tensorflow, eagerly, without Keras"] = tape_steps.tensorflow_by_hand
+    steps = {name: make() for name, make in makers.items()}
+    times = interleaved(steps, rounds=3 if quick else 101, calls=2 if quick else 10)
+    return [Row(name, timing) for name, timing in times.items()]
+
+
+def tracing(quick: bool) -> list[Row]:
+    """Tracing one training step (forward, loss, backward, update) of a network of the size of ResNet-50."""
+    step, specs = make_training_step(image_size=64 if quick else 224, batch_size=2 if quick else 32)
+    graph = am.trace(step, *specs)
+    times = interleaved({"trace": lambda: am.trace(step, *specs)}, rounds=1 if quick else 7)
+    return [Row("training step of ResNet-50", times["trace"], f"{len(graph.nodes)} nodes (under 1 s)")]
+
+
+def importing(quick: bool) -> list[Row]:
+    """A new interpreter that imports the package, beside one that imports NumPy and one that imports nothing."""
+    programs = {"import amalthea": "import amalthea", "import numpy": "import numpy", "python alone": "pass"}
+
+    def start(code: str) -> Callable[[], object]:
+        return lambda: subprocess.run([sys.executable, "-c", code], check=True)
+
+    times = interleaved({name: start(code) for name, code in programs.items()}, rounds=2 if quick else 15)
+    alone = times["python alone"].median
+    return [Row(name, _less(timing, alone), "beyond python alone") for name, timing in times.items()]
+
+
+def _less(timing: Timing, seconds: float) -> Timing:
+    return Timing(timing.median - seconds, timing.low - seconds, timing.high - seconds, timing.rounds)
+
+
+MEASUREMENTS: dict[str, Callable[[bool], list[Row]]] = {
+    "ops": eager_ops,
+    "tape": tape_step,
+    "trace": tracing,
+    "import": importing,
+}

@@ -1,0 +1,49 @@
+"""The examples in docstrings are run.
+
+An example without output lines must run; one with output must print that (spaces do not matter and `...` stands for
+anything). Each docstring starts with `am`, `np` and the names of its own module.
+"""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+import amalthea as am
+
+FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
+def module_names() -> list[str]:
+    """All modules of the package, found without importing them."""
+    return sorted(info.name for info in pkgutil.walk_packages(am.__path__, "amalthea.") if "__main__" not in info.name)
+
+
+def examples_of(module: object) -> Iterator[doctest.DocTest]:
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    for test in finder.find(module, extraglobs={"am": am, "np": np}):  # type: ignore[arg-type]
+        if test.examples:
+            yield test
+
+
+class OutputIsOptional(doctest.OutputChecker):
+    """An example that shows no output may print one: long numbers need not be written out."""
+
+    def check_output(self, want: str, got: str, optionflags: int) -> bool:
+        return not want or super().check_output(want, got, optionflags)
+
+
+@pytest.mark.parametrize("name", module_names())
+def test_the_examples_in_docstrings_run(name: str, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    problems: list[str] = []
+    for test in examples_of(importlib.import_module(name)):
+        am.utils.set_random_seed(0)
+        runner = doctest.DocTestRunner(checker=OutputIsOptional(), optionflags=FLAGS)
+        runner.run(test, out=problems.append)
+    assert not problems, "\n".join(problems)
