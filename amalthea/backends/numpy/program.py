@@ -1,0 +1,65 @@
+"""Running a graph of primitives on NumPy: kernel by kernel, each value dropped after its last use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from amalthea.core.errors import UnsupportedError, fail
+from amalthea.core.graph import Graph
+from amalthea.core.node import Constant
+from amalthea.core.value import Value
+
+
+def compile_graph(graph: Graph, kernels: dict[str, Callable[..., Any]]) -> Callable[[Sequence[np.ndarray]], list[Any]]:
+    """A program for the graph: takes the arrays of `graph.all_inputs`, returns those of `graph.all_outputs`."""
+    places: dict[Value, int] = {value: i for i, value in enumerate(graph.all_inputs)}
+    constants: dict[int, np.ndarray] = {}
+
+    def place(value: Value) -> int:
+        if value not in places:
+            places[value] = len(places)
+            if isinstance(value, Constant):
+                constants[places[value]] = value.tensor.numpy()
+        return places[value]
+
+    steps: list[Any] = []
+    for node in graph.nodes:
+        kernel = kernels.get(node.op.name)
+        if kernel is None:
+            fail(UnsupportedError, "the numpy backend has no kernel for this op", where=node.op.name)
+        taken = [place(value) for value in node.inputs]
+        made = [place(value) for value in node.outputs]
+        steps.append([kernel, taken, dict(node.attrs), made, node.op.name, ()])
+    wanted = [place(value) for value in graph.all_outputs]
+    _drop_after_last_use(steps, {*wanted, *constants})
+    program = [tuple(step) for step in steps]
+    size, n_inputs = len(places), len(graph.all_inputs)
+
+    def run(arrays: Sequence[np.ndarray]) -> list[Any]:
+        slots: list[Any] = [None] * size
+        slots[:n_inputs] = arrays
+        for i, constant in constants.items():
+            slots[i] = constant
+        for kernel, taken, attrs, made, _, dropped in program:
+            result = kernel(*[slots[i] for i in taken], **attrs)
+            if len(made) == 1 and not isinstance(result, (tuple, list)):
+                slots[made[0]] = result
+            else:
+                for i, array in zip(made, result, strict=True):
+                    slots[i] = array
+            for i in dropped:
+                slots[i] = None
+        return [np.asarray(slots[i]) for i in wanted]
+
+    return run
+
+
+def _drop_after_last_use(steps: list[Any], kept: set[int]) -> None:
+    seen = set(kept)
+    for step in reversed(steps):
+        last = {i for i in (*step[1], *step[3]) if i not in seen}
+        step[5] = tuple(last)
+        seen |= last

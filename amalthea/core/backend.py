@@ -1,0 +1,110 @@
+"""The active backend: the engine that computes. `core` knows it only by its name and this protocol."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from amalthea.core import config
+from amalthea.core.errors import ArgumentError, fail
+
+if TYPE_CHECKING:
+    from amalthea.core.graph import Graph
+
+Program = Callable[[Sequence[Any]], list[Any]]
+
+
+class Backend(Protocol):
+    """What a folder in `backends/` offers as `BACKEND`."""
+
+    name: str
+    array_type: type
+    kernels: dict[str, Callable[..., Any]]
+
+    def to_array(self, value: Any, dtype: np.dtype | None = None) -> Any:
+        """An array of this backend from a NumPy array, a number or another backend's array."""
+
+    def to_numpy(self, array: Any) -> np.ndarray:
+        """The array as NumPy, without a copy where none is needed."""
+
+    def compile(self, graph: Graph) -> Program:
+        """A program that takes the arrays of `graph.all_inputs` and returns those of `graph.all_outputs`."""
+
+    def devices(self) -> list[str]:
+        """The names of the devices it can use, e.g. ["cpu:0"]."""
+
+
+class _Active:
+    """Holds the active backend, loaded when first asked for; its attributes are read on every op call."""
+
+    backend: Backend
+    array_type: type
+    kernels: dict[str, Callable[..., Any]]
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        set_backend(config.preferred_backend())
+        return self.__dict__[name]
+
+
+active = _Active()
+
+
+def names() -> list[str]:
+    """The backends that this installation has code for."""
+    package = importlib.import_module("amalthea.backends")
+    return sorted(module.name for module in pkgutil.iter_modules(package.__path__) if module.ispkg)
+
+
+def set_backend(name: str) -> None:
+    """Make the named backend compute from now on; tensors and variables move to it when they are next used.
+
+    Raises ArgumentError for an unknown name and ImportError, with what to install, where its engine is missing.
+    """
+    known = names()
+    if name not in known:
+        near = difflib.get_close_matches(str(name), known, 1)
+        fail(
+            ArgumentError,
+            "there is no such backend",
+            where="set_backend",
+            received=repr(name),
+            fix=f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(known)}",
+        )
+    chosen: Backend = importlib.import_module(f"amalthea.backends.{name}").BACKEND
+    active.backend, active.array_type, active.kernels = chosen, chosen.array_type, chosen.kernels
+
+
+def backend() -> str:
+    """The name of the active backend.
+
+    >>> import amalthea as am
+    >>> am.config.backend()
+    'numpy'
+    """
+    return active.backend.name
+
+
+@contextlib.contextmanager
+def backend_scope(name: str) -> Iterator[None]:
+    """Use the named backend inside the `with` block.
+
+    >>> import amalthea as am
+    >>> with am.backend_scope("numpy"):
+    ...     am.ops.add(1, 2).item()
+    3
+    """
+    before = backend()
+    set_backend(name)
+    try:
+        yield
+    finally:
+        set_backend(before)
+

@@ -1,0 +1,102 @@
+"""Settings: environment variables, then `~/.amalthea/config.json`, then what a program sets."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+from typing import Any
+
+from amalthea.core import dtypes
+from amalthea.core.errors import ArgumentError, fail
+
+_settings: dict[str, Any] = {"epsilon": 1e-7, "image_data_format": "channels_last", "backend": "numpy"}
+_FORMATS = ("channels_last", "channels_first")
+
+
+def config_file() -> pathlib.Path:
+    """The configuration file: `config.json` in `~/.amalthea`, or in the folder that AMALTHEA_HOME names."""
+    home = os.environ.get("AMALTHEA_HOME")
+    return (pathlib.Path(home) if home else pathlib.Path.home() / ".amalthea") / "config.json"
+
+
+def _read_file() -> dict[str, Any]:
+    path = config_file()
+    try:
+        text = path.read_text()
+    except OSError:
+        return {}
+    try:
+        found = json.loads(text)
+        if not isinstance(found, dict):
+            raise ValueError("it is not a JSON object")
+    except ValueError as error:
+        raise ValueError(f"[config] {path} cannot be read: {error}. Fix: mend the file or delete it.") from None
+    return found
+
+
+def _load() -> None:
+    found = _read_file()
+    if "floatx" in found:
+        dtypes.set_floatx(found["floatx"])
+    if "epsilon" in found:
+        set_epsilon(found["epsilon"])
+    if "image_data_format" in found:
+        set_image_data_format(found["image_data_format"])
+    _settings["backend"] = os.environ.get("AMALTHEA_BACKEND") or found.get("backend", "numpy")
+
+
+def floatx() -> str:
+    """The default floating dtype, a string such as "float32"."""
+    return str(dtypes.floatx())
+
+
+def set_floatx(value: str) -> None:
+    """Set the default floating dtype: "float16", "bfloat16", "float32" or "float64"."""
+    dtypes.set_floatx(value)
+
+
+def epsilon() -> float:
+    """The small number that keeps divisions and logarithms finite, 1e-7 unless changed."""
+    return float(_settings["epsilon"])
+
+
+def set_epsilon(value: float) -> None:
+    """Set the number that `epsilon()` returns; it must be positive."""
+    if not isinstance(value, (int, float)) or value <= 0:
+        fail(ArgumentError, "epsilon must be a positive number", where="set_epsilon", received=repr(value), fix="1e-7")
+    _settings["epsilon"] = float(value)
+
+
+def image_data_format() -> str:
+    """Where images have their channels: "channels_last" (the default) or "channels_first"."""
+    return str(_settings["image_data_format"])
+
+
+def set_image_data_format(data_format: str) -> None:
+    """Set the default place of the channels axis: "channels_last" or "channels_first"."""
+    standardize_data_format(data_format)
+    _settings["image_data_format"] = data_format
+
+
+def standardize_data_format(data_format: str | None) -> str:
+    """The data format given, or the default for None; raises ArgumentError for anything else."""
+    if data_format is None:
+        return image_data_format()
+    if data_format not in _FORMATS:
+        fail(
+            ArgumentError,
+            "there is no such data format",
+            where="data_format",
+            received=repr(data_format),
+            fix="use 'channels_last' or 'channels_first'",
+        )
+    return data_format
+
+
+def preferred_backend() -> str:
+    """The backend that the environment or the configuration file asks for."""
+    return str(_settings["backend"])
+
+
+_load()

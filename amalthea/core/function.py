@@ -1,0 +1,283 @@
+"""`am.function`: a Python function traced once per signature into a graph and run as one compiled program."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from amalthea.core import dtypes, tree
+from amalthea.core.backend import active
+from amalthea.core.context import context, no_tapes
+from amalthea.core.errors import ArgumentError, ShapeError, fail
+from amalthea.core.graph import Graph, build
+from amalthea.core.linearize import Linearized, linearize
+from amalthea.core.node import Slot, fill, slots
+from amalthea.core.spec import TensorSpec
+from amalthea.core.tensor import KerasTensor, Operand, Tensor, array_of, as_tensor, wrap
+from amalthea.core.tracing import Trace
+from amalthea.core.variable import Variable, trainability_epoch
+
+_WARN_AFTER = 8
+
+
+class _Compiled:
+    """A graph, its program on one backend, and the variables it was traced with."""
+
+    def __init__(self, graph: Graph, backend: str) -> None:
+        self.graph, self.backend = graph, backend
+        self.variables = graph.variables
+        self.targets = [graph.variables[i] for i, _ in graph.updates]
+        self.n_outputs = len(graph.outputs)
+        self.program = active.backend.compile(graph.expand("primitive"))
+        self.trainable = tuple(v._trainable for v in self.variables)
+        self.epoch = trainability_epoch()
+
+    def current(self) -> bool:
+        """Whether the variables are still trainable or frozen as when it was traced."""
+        if self.epoch != trainability_epoch():
+            if self.trainable != tuple(v._trainable for v in self.variables):
+                return False
+            self.epoch = trainability_epoch()
+        return True
+
+    def run(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        arrays = [array_of(t) for t in tensors]
+        arrays += [array_of(v._tensor) for v in self.variables]
+        results = self.program(arrays)
+        for variable, array in zip(self.targets, results[self.n_outputs :], strict=True):
+            variable._tensor = wrap(array)
+        return [wrap(array) for array in results[: self.n_outputs]]
+
+
+class Function:
+    """A function that runs as a compiled graph; see `function`."""
+
+    def __init__(
+        self, python_function: Callable[..., Any], input_signature: Sequence[Any] | None, name: str | None
+    ) -> None:
+        self.python_function = python_function
+        self.input_signature = None if input_signature is None else tuple(input_signature)
+        self.name = name or getattr(python_function, "__name__", type(python_function).__name__)
+        self._compiled: dict[Any, list[_Compiled]] = {}
+        self._derivatives: dict[Graph, tuple[Linearized, _Compiled, _Compiled]] = {}
+        self._traced = 0
+        self._last_key: Any = None
+        self._bound: dict[int, tuple[Any, Function]] = {}
+        functools.update_wrapper(self, python_function, updated=())
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        if instance is None:
+            return self
+        found = self._bound.get(id(instance))
+        if found is None or found[0] is not instance:
+            method = self.python_function.__get__(instance, owner)
+            found = self._bound[id(instance)] = (instance, Function(method, self.input_signature, self.name))
+        return found[1]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if context.trace is not None:
+            return self.python_function(*args, **kwargs)
+        tensors: list[Tensor] = []
+        template = _template((args, kwargs), tensors)
+        if any(isinstance(t, KerasTensor) for t in tensors):
+            return self.python_function(*args, **kwargs)
+        self._check_signature(tensors)
+        compiled = self._find(template, tensors)
+        if context.tapes and len(context.tapes) == 1 and not context.tapes[0]._persistent:
+            if self._depends(compiled, tensors):
+                return fill(compiled.graph.structure, self._run_taped(compiled, tensors))
+        elif context.tapes and self._depends(compiled, tensors):
+            return self.python_function(*args, **kwargs)
+        return fill(compiled.graph.structure, compiled.run(tensors))
+
+    def _depends(self, compiled: _Compiled, tensors: list[Tensor]) -> bool:
+        return any(
+            tape._watches(tensors) or (tape._watch_accessed and any(v._trainable for v in compiled.variables))
+            for tape in context.tapes
+        )
+
+    def get_graph(self, *args: Any, **kwargs: Any) -> Graph:
+        """The graph that a call with these arguments runs (specs may stand for tensors)."""
+        tensors: list[Any] = []
+        template = _template((args, kwargs), tensors)
+        return self._trace(template, [TensorSpec(t.shape, t.dtype) for t in tensors])
+
+    def _check_signature(self, tensors: list[Tensor]) -> None:
+        if self.input_signature is None:
+            return
+        if len(tensors) != len(self.input_signature):
+            fail(
+                ArgumentError,
+                f"the function's input_signature has {len(self.input_signature)} tensors",
+                where=self.name,
+                received=f"{len(tensors)} tensors",
+            )
+        for i, (tensor, spec) in enumerate(zip(tensors, self.input_signature, strict=True)):
+            fits = len(tensor.shape) == len(spec.shape) and all(
+                want is None or want == got for want, got in zip(spec.shape, tensor.shape, strict=True)
+            )
+            if not fits or tensor.dtype != spec.dtype:
+                fail(
+                    ShapeError,
+                    f"argument {i} does not fit the input_signature {spec}",
+                    where=self.name,
+                    received=repr(TensorSpec(tensor.shape, tensor.dtype)),
+                )
+
+    def _find(self, template: Any, tensors: list[Tensor]) -> _Compiled:
+        key = (
+            active.backend.name,
+            dtypes._floatx,
+            context.autocast,
+            tuple([(t.shape, t._array.dtype) for t in tensors]),
+            _key(template),
+        )
+        try:
+            entries = self._compiled.get(key)
+        except TypeError:
+            fail(
+                ArgumentError,
+                "an argument that is not a tensor cannot be hashed, so its graph cannot be found again",
+                where=self.name,
+                received=", ".join(type(leaf).__name__ for leaf in tree.flatten(template)),
+                fix="pass numbers, strings and tuples, or tensors",
+            )
+        if entries is None:
+            entries = self._compiled[key] = []
+        for entry in entries:
+            if entry.current():
+                return entry
+        entry = _Compiled(
+            self._trace(template, [TensorSpec(t.shape, t.dtype) for t in tensors]).verify(), active.backend.name
+        )
+        entries.append(entry)
+        self._count(key)
+        return entry
+
+    def _count(self, key: Any) -> None:
+        self._traced += 1
+        if self._traced == _WARN_AFTER and self._last_key is not None:
+            warnings.warn(
+                f"[function] {self.name} was traced {self._traced} times; tracing is slow. The last time because "
+                f"{_difference(self._last_key, key)}. Fix: pass tensors instead of Python numbers, keep shapes the "
+                "same (e.g. drop the last partial batch), and make the function outside of loops.",
+                stacklevel=4,
+            )
+        self._last_key = key
+
+    def _trace(self, template: Any, specs: list[TensorSpec]) -> Graph:
+        with no_tapes(), Trace(level="op") as trace:
+            inputs = [trace.input(spec) for spec in specs]
+            args, kwargs = fill(template, inputs)
+            result = self.python_function(*args, **kwargs)
+            result = tree.map_structure(lambda leaf: leaf._own() if isinstance(leaf, Variable) else leaf, result)
+        return build(self.name, inputs, result, trace)
+
+    def _run_taped(self, compiled: _Compiled, tensors: list[Tensor]) -> list[Tensor]:
+        """Run so that the one active tape can differentiate through the whole call."""
+        found = self._derivatives.get(compiled.graph)
+        if found is None:
+            split = linearize(compiled.graph)
+            found = (split, _Compiled(split.forward, active.backend.name), _Compiled(split.backward, active.backend.name))
+            self._derivatives[compiled.graph] = found
+        split, forward, backward = found
+        variables = [v for v in compiled.variables]
+        reads = [v._own() for v in variables]
+        results = forward.run(tensors)
+        outputs, residuals = results[: split.outputs], results[split.outputs :]
+
+        def pull(g: list[Tensor]) -> list[Tensor | None]:
+            seeds = [gi for gi, take in zip(g, split.cotangents, strict=True) if take]
+            grads = backward.run([*residuals, *seeds])
+            return [None if place is None else grads[place] for place in split.grads_for]
+
+        for tape in context.tapes:
+            tape._record(pull, [*tensors, *reads], outputs, {})
+        return outputs
+
+
+def _template(structure: Any, tensors: list[Any]) -> Any:
+    """The arguments with a `Slot` for each tensor or array, which are appended to `tensors`."""
+    if isinstance(structure, (Tensor, TensorSpec)):
+        tensors.append(structure)
+        return Slot(len(tensors) - 1)
+    if isinstance(structure, (np.ndarray, np.generic)):
+        tensors.append(as_tensor(structure))
+        return Slot(len(tensors) - 1)
+    if isinstance(structure, dict):
+        return {name: _template(item, tensors) for name, item in structure.items()}
+    if isinstance(structure, (list, tuple)):
+        items = [_template(item, tensors) for item in structure]
+        if hasattr(structure, "_fields"):
+            return type(structure)(*items)
+        return tuple(items) if isinstance(structure, tuple) else items
+    if hasattr(structure, "__dlpack__") and not isinstance(structure, Operand):
+        tensors.append(as_tensor(structure))
+        return Slot(len(tensors) - 1)
+    return structure
+
+
+def _key(structure: Any) -> Any:
+    if type(structure) is Slot:
+        return structure
+    if isinstance(structure, dict):
+        return ("dict", *[(name, _key(item)) for name, item in structure.items()])
+    if isinstance(structure, (list, tuple)):
+        return (type(structure), *[_key(item) for item in structure])
+    if isinstance(structure, (bool, int, float)):
+        return (type(structure), structure)
+    return structure
+
+
+def _difference(old: Any, new: Any) -> str:
+    if old[3] != new[3]:
+        return f"shapes or dtypes changed from {_shapes(old[3])} to {_shapes(new[3])}"
+    if old[4] != new[4]:
+        return "a Python argument changed its value"
+    if old[:3] != new[:3]:
+        return "the backend or the default dtype changed"
+    return "a variable became trainable or was frozen"
+
+
+def _shapes(key: Any) -> str:
+    return ", ".join(f"{dtype}{list(shape)}" for shape, dtype in key)
+
+
+def function(
+    func: Callable[..., Any] | None = None,
+    input_signature: Sequence[Any] | None = None,
+    *,
+    autograph: bool = False,
+    jit_compile: Any = None,
+    reduce_retracing: bool = False,
+    name: str | None = None,
+) -> Any:
+    """Compile a function of tensors: it is traced once per signature and then runs as one program.
+
+    The signature is the shapes and dtypes of tensor arguments, the values of all other arguments and which variables
+    are trainable. Variables read and assigned inside become state of the program, so the same code runs eagerly and
+    compiled. May be used as a decorator, on methods too.
+
+    Args:
+        func: the function.
+        input_signature: `TensorSpec`s that the tensor arguments must fit.
+        autograph, jit_compile, reduce_retracing: accepted as TensorFlow has them; Python control flow on tensors is
+            never rewritten (use `ops.cond`, `ops.while_loop`, `ops.scan`), and all backends compile.
+        name: its name in errors.
+
+    >>> import amalthea as am
+    >>> @am.function
+    ... def double(x):
+    ...     return x * 2.0
+    >>> double(am.ops.ones((2,))).numpy().tolist()
+    [2.0, 2.0]
+    """
+    if func is None:
+        return lambda f: Function(f, input_signature, name)
+    if not callable(func):
+        fail(ArgumentError, "only a callable can be compiled", where="function", received=repr(func)[:80])
+    return Function(func, input_signature, name)

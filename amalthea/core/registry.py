@@ -1,0 +1,7 @@
+"""The op registry: every op by its name. Tests, coverage tables, docs and export lists are derived from it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+registry: dict[str, Any] = {}

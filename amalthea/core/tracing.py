@@ -1,0 +1,62 @@
+"""Tracing: running a Python function on symbolic tensors to get its graph."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from amalthea.core.context import context
+from amalthea.core.spec import TensorSpec
+from amalthea.core.tensor import KerasTensor, Tensor, symbolic
+from amalthea.core.value import Value
+
+_ids = itertools.count(1)
+
+
+class Trace:
+    """One tracing in progress; inside `with`, ops are recorded instead of computed.
+
+    `level` says what is recorded as one node: "layer" (calls of layers), "op" (composites) or "primitive". Variables
+    read become inputs of the graph, variables assigned outputs. A trace inside another one (the body of a loop) reads
+    variables through the outer one; what it assigns it keeps for the op that traces it.
+    """
+
+    def __init__(self, level: str = "op") -> None:
+        self.id = next(_ids)
+        self.level = level
+        self.parent: Trace | None = None
+        self.inputs: dict[int, tuple[Any, Value]] = {}  # by id of the variable: it and its value at the start
+        self.current: dict[int, Tensor] = {}  # its value now, where it was read or assigned
+        self.written: dict[int, Any] = {}
+
+    def __enter__(self) -> Trace:
+        self.parent = context.trace
+        self._before = context.enter(trace=self)
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        context.restore(self._before)
+
+    def input(self, spec: TensorSpec) -> KerasTensor:
+        """A symbolic tensor that is an input of the graph."""
+        return symbolic(Value(spec, trace=self.id))
+
+    def read(self, variable: Any) -> Tensor:
+        """The variable's current value in this trace."""
+        found = self.current.get(id(variable))
+        if found is None:
+            if self.parent is not None:
+                found = self.parent.read(variable)
+            else:
+                value = Value(TensorSpec(variable._shape, variable._dtype), trace=self.id, name=variable.path)
+                self.inputs[id(variable)] = (variable, value)
+                found = symbolic(value)
+            self.current[id(variable)] = found
+        return found
+
+    def write(self, variable: Any, tensor: Tensor) -> None:
+        """Make `tensor` the variable's value from here on."""
+        if self.parent is None and id(variable) not in self.inputs:
+            self.read(variable)
+        self.written[id(variable)] = variable
+        self.current[id(variable)] = tensor
