@@ -1,4 +1,4 @@
-"""Byte code of lambdas in configs, in the form that Keras writes. Reading it runs foreign code: only without safe mode."""
+"""Byte code of lambdas in configs, as Keras writes it. Reading it runs foreign code: only without safe mode."""
 
 from __future__ import annotations
 

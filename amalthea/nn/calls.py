@@ -1,4 +1,4 @@
-"""What happens around one call of a layer: facts about its `call` signature, its bound arguments, and the nested calls."""
+"""What stands around one call of a layer: its signature, its bound arguments, and the calls nested in it."""
 
 from __future__ import annotations
 
@@ -106,6 +106,13 @@ def shape_of(tensor: Any) -> tuple[int | None, ...] | None:
     if tensor is None:
         return None
     return tuple([None if type(size) is UnknownDim else size for size in tensor.shape])
+
+
+def masks_of(structure: Any) -> Any:
+    """The mask attached to each tensor of a structure (None where there is none)."""
+    if isinstance(structure, (list, tuple, dict)):
+        return tree.map_structure(masks_of, structure)
+    return getattr(structure, "_keras_mask", None)
 
 
 def map_shapes(structure: Any) -> Any:

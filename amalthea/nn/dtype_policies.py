@@ -131,7 +131,7 @@ class DTypePolicyMap(DTypePolicy):
     def __init__(self, default_policy: Any = None, policy_map: dict[str, Any] | None = None) -> None:
         if isinstance(default_policy, DTypePolicyMap):
             raise ValueError(
-                "[DTypePolicyMap] `default_policy` cannot be a map. Received: a DTypePolicyMap. Fix: pass a single policy."
+                "[DTypePolicyMap] `default_policy` cannot be a map. Received: a DTypePolicyMap. Fix: pass one policy."
             )
         if policy_map is not None and not isinstance(policy_map, dict):
             raise TypeError(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import functools
 import inspect
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 from amalthea.core import dtypes, tree
 from amalthea.core.context import context
 from amalthea.core.errors import ArgumentError, UnsupportedError, fail
-from amalthea.core.infer import abstract_call
-from amalthea.core.node import record, slots
 from amalthea.core.tensor import KerasTensor, Tensor
 from amalthea.core.variable import Variable
 from amalthea.nn import constraints, dtype_policies, initializers, regularizers
@@ -23,8 +22,7 @@ from amalthea.nn.calls import (
     Frame,
     as_shapes,
     calls,
-    map_over_shapes,
-    map_shapes,
+    masks_of,
     shapes_for,
 )
 from amalthea.nn.input_spec import InputSpec, accepts_quickly, check_inputs
@@ -32,9 +30,8 @@ from amalthea.nn.naming import auto_name, checked_name
 from amalthea.nn.precision import LayerDTypes
 from amalthea.nn.registry import public
 from amalthea.nn.state import LayerState
+from amalthea.nn.symbolic import LayerSymbols
 from amalthea.nn.tracking import Tracker, untracked
-
-_NO_MASK = (None,)
 
 
 def _wrapped_build(build: Callable[..., Any]) -> Callable[..., Any]:
@@ -69,7 +66,7 @@ def _wrapped_build(build: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @public("keras.layers.Layer", "keras.Layer")
-class Layer(LayerState, LayerDTypes, LayerConfig):
+class Layer(LayerState, LayerDTypes, LayerConfig, LayerSymbols):
     """A computation with state: an op that owns variables.
 
     A subclass makes its variables in `build(input_shape)` (or `__init__`) with `add_weight` and computes in
@@ -85,8 +82,8 @@ class Layer(LayerState, LayerDTypes, LayerConfig):
         input_shape, input_dim, batch_size, weights: accepted for code written for older Keras: the shape of one input,
             or its only size; the batch size; arrays that `set_weights` gets after the build.
 
-    `call` may take `training` and `mask`. `training` is, in this order: what was passed, what the calling layer got, the
-    default in the signature. `mask` is the mask attached to the input (`x._keras_mask`).
+    `call` may take `training` and `mask`. `training` is, in this order: what was passed, what the calling layer got,
+    the default in the signature. `mask` is the mask attached to the input (`x._keras_mask`).
 
     >>> import amalthea as am
     >>> class Scale(am.layers.Layer):
@@ -98,12 +95,10 @@ class Layer(LayerState, LayerDTypes, LayerConfig):
     (2, 3)
     """
 
-    kind = "layer"  # among the ops of a graph
     _tracked_as = "layers"
     _called = "layer"  # what errors call it
     _call_facts: CallFacts | None = None
     _building = False
-    _opened = False
     _initialized = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -155,8 +150,6 @@ class Layer(LayerState, LayerDTypes, LayerConfig):
             self._losses = []
             self._symbolic_calls: list[Any] = []
             self._build_shapes_dict: dict[str, Any] | None = None
-        if kind._call_facts is None:
-            kind._call_facts = CallFacts(kind.call.__get__(self))
         self._initialized = True
 
     def _take_legacy_arguments(self, kwargs: dict[str, Any]) -> None:
@@ -366,15 +359,20 @@ class Layer(LayerState, LayerDTypes, LayerConfig):
             fix="write `call(self, inputs)`, returning a tensor",
         )
 
+    def _facts(self) -> CallFacts:
+        """What the signature of `call` says, looked up once per class."""
+        kind = type(self)
+        if kind._call_facts is None:
+            kind._call_facts = CallFacts(kind.call.__get__(self))
+        return kind._call_facts
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         self._check_initialized()
-        facts = type(self)._call_facts
-        if facts is None:  # a subclass was made after this object's class had been looked at
-            facts = type(self)._call_facts = CallFacts(type(self).call.__get__(self))
+        facts = self._facts()
         if len(args) == 1 and not kwargs and self.built and facts.simple:
             x = args[0]
             if type(x) is Tensor and self._takes_as_it_is(x):
-                return self._run(facts, x, args, {}, _NO_MASK)
+                return self._run(facts, x, args, {}, None)
         return self._checked_call(facts, args, kwargs)
 
     def _takes_as_it_is(self, x: Tensor) -> bool:
@@ -451,15 +449,15 @@ class Layer(LayerState, LayerDTypes, LayerConfig):
         if len(tensors) == 1:
             if facts.has_mask and values["mask"] is None:
                 (only,) = tensors.values()
-                kwargs["mask"] = _masks_of(only)
+                kwargs["mask"] = masks_of(only)
         else:
             for name, tensor in tensors.items():
                 mask_name = f"{name}_mask"
                 if mask_name in facts.mask_names and values[mask_name] is None:
-                    kwargs[mask_name] = _masks_of(tensor)
+                    kwargs[mask_name] = masks_of(tensor)
         if kwargs.get("mask") is not None:
             return kwargs["mask"]
-        return _masks_of(arguments.first)
+        return masks_of(arguments.first)
 
     def _run(
         self,
@@ -498,16 +496,18 @@ class Layer(LayerState, LayerDTypes, LayerConfig):
             if record_as is None:
                 outputs = self.call(*args, **kwargs)
             else:
-                outputs = tree.map_structure(_spec, self.compute_output_spec(*args, **kwargs))
+                outputs = self.compute_output_spec(*args, **kwargs)
                 context.names, context.layers, context.autocast = names, layers, autocast
-                found: list[Tensor] = []
-                outputs = record(self, found, {}, outputs, slots(record_as, found))
-                with untracked():
-                    self._symbolic_calls.append((record_as, outputs))
+                outputs = self._record(record_as, outputs)
             if self.activity_regularizer is not None and record_as is None:
                 self._penalise(outputs)
             if self._supports_masking:
                 self._attach_masks(first, outputs, previous_mask)
+            elif previous_mask is not None and any(mask is not None for mask in tree.flatten(previous_mask)):
+                warnings.warn(
+                    f"[{type(self).__name__}] '{self.name}' does not pass masks on: later layers see no mask.",
+                    stacklevel=3,
+                )
             return outputs
         finally:
             context.names, context.layers, context.autocast = names, layers, autocast
@@ -526,12 +526,12 @@ class Layer(LayerState, LayerDTypes, LayerConfig):
         return previous_mask
 
     def _attach_masks(self, inputs: Any, outputs: Any, previous_mask: Any) -> None:
-        if previous_mask is _NO_MASK and type(self).compute_mask is Layer.compute_mask:
+        if previous_mask is None and type(self).compute_mask is Layer.compute_mask:
             return
         tensors = [x for x in tree.flatten(outputs) if isinstance(x, Tensor)]
         if all(getattr(x, "_keras_mask", None) is not None for x in tensors):
             return
-        masks = self.compute_mask(inputs, None if previous_mask is _NO_MASK else previous_mask)
+        masks = self.compute_mask(inputs, previous_mask)
         if masks is None:
             return
         for tensor, mask in zip(tensors, tree.flatten(masks), strict=False):
@@ -541,68 +541,3 @@ class Layer(LayerState, LayerDTypes, LayerConfig):
     def _register_call_context_args(self, *names: str) -> None:
         """Let these arguments be inherited by nested calls, as `training` is."""
         self._context_args = tuple(dict.fromkeys((*self._context_args, *names)))
-
-    # What a call would return
-
-    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
-        """The output for symbolic inputs, as symbolic tensors with its shapes and dtypes.
-
-        Asks `compute_output_shape` where a subclass has one, and otherwise runs `call` on symbolic tensors.
-        """
-        if type(self).compute_output_shape is not Layer.compute_output_shape:
-            facts = type(self)._call_facts or CallFacts(type(self).call.__get__(self))
-            arguments = Arguments(facts, args, kwargs, type(self).__name__)
-            shapes = shapes_for(self.compute_output_shape, arguments.shapes(), arguments, type(self).__name__)
-            shape = self.compute_output_shape(**shapes)
-            return map_over_shapes(lambda item: KerasTensor(tuple(item), self.compute_dtype), shape)
-        specs = abstract_call(self.call, *args, **kwargs)
-        return tree.map_structure(lambda spec: KerasTensor(spec.shape, spec.dtype), specs)
-
-    def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
-        """The output's shape, given the input's (None for unknown sizes)."""
-
-        def tensors(shape: Any) -> Any:
-            return map_over_shapes(lambda item: KerasTensor(tuple(item), self.compute_dtype), shape)
-
-        named = {key.removesuffix("_shape"): tensors(shape) for key, shape in kwargs.items()}
-        return map_shapes(Layer.compute_output_spec(self, *[tensors(shape) for shape in args], **named))
-
-    def inline(self, *args: Any, **kwargs: Any) -> Any:
-        """The call, one level down in a graph: what is inside the layer instead of the layer as one node."""
-        self.__dict__["_opened"] = True
-        try:
-            return self(*args, **kwargs)
-        finally:
-            self.__dict__["_opened"] = False
-
-    def _is_recorded(self) -> bool:
-        """Whether a call on symbolic tensors becomes one node of a graph: outside traces, and in traces of layers."""
-        opened, self.__dict__["_opened"] = self._opened, False
-        return not opened and (context.trace is None or context.trace.level == "layer")
-
-    # Its place among symbolic tensors
-
-    def _first_symbolic_call(self, what: str) -> Any:
-        if not self._symbolic_calls:
-            fail(
-                ArgumentError,
-                f"'{self.name}' has no {what}, because it was never called on symbolic tensors",
-                where=f"{type(self).__name__}.{what}",
-                fix="use it in a functional or Sequential model with an Input first",
-            )
-        return self._symbolic_calls[0]
-
-    @property
-    def input(self) -> Any:
-        """The symbolic tensor (or structure of them) on which the layer was first called."""
-        args, kwargs = self._first_symbolic_call("input")[0]
-        return (
-            args[0]
-            if len(args) == 1 and not kwargs
-            else [x for x in tree.flatten((args, kwargs)) if isinstance(x, KerasTensor)]
-        )
-
-    @property
-    def output(self) -> Any:
-        """The symbolic tensor (or structure of them) that the first symbolic call returned."""
-        return self._first_symbolic_call("output")[1]

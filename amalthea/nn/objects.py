@@ -1,8 +1,8 @@
 """Objects to configs and back, in the JSON form of Keras 3.
 
-A class instance is written as `{"module", "class_name", "config", "registered_name"}`. Reading finds classes and functions
-only in our own registry and among the custom objects that the user registered or passed: nothing is imported because a
-file says so, and byte code is refused unless `safe_mode=False`.
+A class instance is written as `{"module", "class_name", "config", "registered_name"}`. Reading finds classes and
+functions only in our own registry and among the custom objects that the user registered or passed: nothing is imported
+because a file says so, and byte code is refused unless `safe_mode=False`.
 """
 
 from __future__ import annotations
@@ -207,7 +207,7 @@ def deserialize_keras_object(
 def deserialize_named(
     config: Any, named: dict[str, Any], custom_objects: dict[str, Any] | None = None, safe_mode: bool = True
 ) -> Any:
-    """Read a config that may also name an object of one module in short: `"relu"`, `{"class_name": "zeros", "config": {}}`.
+    """Read a config that may name an object of one module in short: `"relu"`, `{"class_name": "zeros", "config": {}}`.
 
     Args:
         config: a full config, a dict with only `class_name` and `config`, or a bare name.
@@ -348,7 +348,7 @@ def _find_function(name: str, config: dict[str, Any], custom: dict[str, Any]) ->
         raise TypeError(
             f"[deserialize_keras_object] there is no function {name!r} here: functions are never imported because a "
             f"file names them. Received: {_shown(config)}. Fix: decorate your function with "
-            f"`register_keras_serializable` and import it before loading, or pass custom_objects={{{name!r}: function}}."
+            f"`register_keras_serializable` and import it before loading, or pass custom_objects={{{name!r}: ...}}."
         )
     return found
 
@@ -363,7 +363,7 @@ def _read_lambda(inner: Any, custom: dict[str, Any], safe_mode: bool) -> Any:
         raise ValueError(
             "[deserialize_keras_object] the config carries byte code of a lambda, which could do anything on this "
             "computer, so it is refused. Received: a `__lambda__` config. Fix: if you wrote the file yourself, load it "
-            "with `safe_mode=False` or call `keras.config.enable_unsafe_deserialization()`; better, use a named function."
+            "with `safe_mode=False` or call `config.enable_unsafe_deserialization()`; better, use a named function."
         )
     return bytecode.load(inner["value"])
 
