@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "amalthea"
 FOLDERS = ("core", "ops", "compiler", "backends", "nn", "data", "train", "saving", "export", "models")
 FRAMEWORKS = {"tensorflow", "torch", "jax", "jaxlib", "keras", "flax", "mlx", "tinygrad"}
+BY_NAME = {("amalthea.core.backend", "amalthea.backends")}  # the one dynamic import: the core looks for a backend
 LONGEST = 600
 MEASURED = ("amalthea", "tests", "examples", "benchmarks")
 
@@ -54,8 +55,9 @@ def imports_of(path: Path, name: str, modules: set[str], running: bool = False) 
                 yield node.lineno, submodule if submodule in modules else base
         elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
             called = ast.unparse(node.func)
-            if called in ("importlib.import_module", "import_module", "__import__"):
-                yield node.lineno, str(node.args[0].value)
+            target = str(node.args[0].value)
+            if called in ("importlib.import_module", "import_module", "__import__") and (name, target) not in BY_NAME:
+                yield node.lineno, target
 
 
 def height(module: str) -> int:
