@@ -73,3 +73,9 @@ def test_the_examples_run_as_scripts(name: str, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert "loss" in done.stdout
+
+
+@pytest.mark.parametrize("source", [FIT, TAPE], ids=["fit", "tape"])
+def test_the_readme_shows_the_examples_as_they_are(source: str) -> None:
+    code = source.split('"""', 2)[2].strip()
+    assert code in (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
