@@ -107,4 +107,3 @@ def backend_scope(name: str) -> Iterator[None]:
         yield
     finally:
         set_backend(before)
-

@@ -194,4 +194,3 @@ class _Custom(Composite):
                 received=f"{len(grads)} gradients",
             )
         return grads
-

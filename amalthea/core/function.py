@@ -61,7 +61,7 @@ class Function:
     ) -> None:
         self.python_function = python_function
         self.input_signature = None if input_signature is None else tuple(input_signature)
-        self.name = name or getattr(python_function, "__name__", type(python_function).__name__)
+        self.name: str = name or str(getattr(python_function, "__name__", type(python_function).__name__))
         self._compiled: dict[Any, list[_Compiled]] = {}
         self._derivatives: dict[Graph, tuple[Linearized, _Compiled, _Compiled]] = {}
         self._traced = 0
@@ -182,7 +182,11 @@ class Function:
         found = self._derivatives.get(compiled.graph)
         if found is None:
             split = linearize(compiled.graph)
-            found = (split, _Compiled(split.forward, active.backend.name), _Compiled(split.backward, active.backend.name))
+            found = (
+                split,
+                _Compiled(split.forward, active.backend.name),
+                _Compiled(split.backward, active.backend.name),
+            )
             self._derivatives[compiled.graph] = found
         split, forward, backward = found
         variables = [v for v in compiled.variables]

@@ -146,7 +146,13 @@ class Graph:
         "primitive" everything.
         """
         if level not in (None, "op", "primitive"):
-            fail(ArgumentError, "there is no such level", where="expand", received=repr(level), fix="use None, 'op' or 'primitive'")
+            fail(
+                ArgumentError,
+                "there is no such level",
+                where="expand",
+                received=repr(level),
+                fix="use None, 'op' or 'primitive'",
+            )
         opened = self.level
 
         def call(node: Node, tensors: list[Tensor]) -> Any:

@@ -34,7 +34,7 @@ def with_stand_ins(evaluate: Callable[[list[TensorSpec]], Any], specs: Sequence[
 def _merge(a: Any, b: Any) -> Any:
     if not isinstance(a, TensorSpec):
         return a
-    sizes = tuple(None if x != y else int(x) for x, y in zip(a.shape, b.shape, strict=True))
+    sizes = tuple(None if x is None or x != y else int(x) for x, y in zip(a.shape, b.shape, strict=True))
     return TensorSpec(sizes, a.dtype)
 
 

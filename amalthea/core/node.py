@@ -14,6 +14,7 @@ from amalthea.core.spec import TensorSpec
 from amalthea.core.tensor import KerasTensor, Tensor, symbolic
 from amalthea.core.value import Value, now
 
+
 class Constant(Value):
     """A value known when the graph is made."""
 
@@ -27,7 +28,7 @@ class Constant(Value):
 class Slot(NamedTuple):
     """The place of a node's i-th input among its call arguments."""
 
-    index: int
+    index: int  # type: ignore[assignment]
 
 
 class Node:

@@ -11,7 +11,7 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from amalthea.core import dtypes
 from amalthea.core.backend import active
@@ -42,6 +42,10 @@ class Op:
     """The record of an op: all that is known of it, in one place."""
 
     kind = "op"
+
+    if TYPE_CHECKING:
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
 
     def __init__(self, function: Callable[..., Any], gradient: Any, samples: Any, name: str | None) -> None:
         self.name = name or function.__name__
@@ -268,7 +272,7 @@ class Primitive(Op):
     def _promotion(self, inputs: Sequence[Any]) -> list[Any]:
         if self.promote is None:
             return [None] * len(inputs)
-        found = [type(x) if type(x) in (int, float) else as_dtype(x) for x in inputs]
+        found: list[Any] = [type(x) if type(x) in (int, float) else as_dtype(x) for x in inputs]
         try:
             if callable(self.promote):
                 target = self.promote(found)
@@ -359,8 +363,9 @@ class Composite(Op):
             bound[name] = x
         for name in self.tensors:
             x = bound[name]
-            if type(x) in _NUMBERS:
-                dtype = dtypes.result_type(*known, type(x)) if known else None
+            kind: Any = type(x)
+            if kind in _NUMBERS:
+                dtype = dtypes.result_type(*known, kind) if known else None
                 bound[name] = as_tensor(x, dtype)
         return bound
 

@@ -288,9 +288,7 @@ class GradientTape:
             raise
         if len(found) != len(record.inputs):
             raise TypeError(f"[gradient of {op.name}] {len(found)} gradients for {len(record.inputs)} inputs")
-        return [
-            None if gx is None else _fitted(as_tensor(gx), x) for gx, x in zip(found, record.inputs, strict=True)
-        ]
+        return [None if gx is None else _fitted(as_tensor(gx), x) for gx, x in zip(found, record.inputs, strict=True)]
 
     def _result(self, grads: dict[int, Tensor], ids: list[int], source: Any, unconnected: str) -> Any:
         total = None
@@ -319,7 +317,7 @@ class GradientTape:
         ]
         self._finish()
         stack, reshape = registry["stack"], registry["reshape"]
-        results = []
+        results: list[Any] = []
         for place, source in enumerate(tree.flatten(sources)):
             rows = [tree.flatten(row)[place] for row in from_rows]
             if any(row is None for row in rows):
@@ -434,9 +432,7 @@ def sum_to(g: Tensor, shape: tuple[int, ...]) -> Tensor:
     lead = len(g.shape) - len(shape)
     if lead < 0:
         return registry["broadcast_to"](g, shape)
-    axes = tuple(range(lead)) + tuple(
-        lead + i for i, d in enumerate(shape) if d == 1 and g.shape[lead + i] != 1
-    )
+    axes = tuple(range(lead)) + tuple(lead + i for i, d in enumerate(shape) if d == 1 and g.shape[lead + i] != 1)
     if axes:
         g = registry["sum"](g, axis=axes, keepdims=False)
     if g.shape != shape:
@@ -450,4 +446,3 @@ def _size(shape: Sequence[int]) -> int:
     for d in shape:
         size *= d
     return size
-

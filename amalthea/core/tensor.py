@@ -226,7 +226,9 @@ class KerasTensor(Tensor):
         name: str | None = None,
     ) -> None:
         if sparse or ragged:
-            fail(ArgumentError, "sparse and ragged tensors are not supported", where="KerasTensor", fix="use dense ones")
+            fail(
+                ArgumentError, "sparse and ragged tensors are not supported", where="KerasTensor", fix="use dense ones"
+            )
         self._value = Value(TensorSpec(shape, dtype, name))
 
     @property

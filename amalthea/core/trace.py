@@ -39,7 +39,7 @@ def trace(function: Callable[..., Any], *specs: Any, level: str = "layer", **kwa
     """
     if not callable(function):
         fail(ArgumentError, "only a callable can be traced", where="trace", received=repr(function)[:80])
-    op = getattr(function, "op", function)
+    op: Any = getattr(function, "op", function)
     inner = op.inline if getattr(op, "kind", None) in ("layer", "composite") else function
     name = getattr(function, "name", None) or getattr(function, "__name__", type(function).__name__)
     with Trace(level=level) as current:

@@ -274,4 +274,3 @@ class Variable(Operand):
 def trainability_epoch() -> int:
     """A number that changes whenever some variable's `trainable` does."""
     return _Trainability.epoch
-
