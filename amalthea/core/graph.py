@@ -80,6 +80,10 @@ class Graph:
         """The outputs and the new values of assigned variables: what a compiled program returns, in this order."""
         return (*self.outputs, *(value for _, value in self.updates))
 
+    def outputs_specs(self) -> list[TensorSpec]:
+        """The specs of the outputs."""
+        return [value.spec for value in self.outputs]
+
     @property
     def level(self) -> str:
         """The highest kind of node in it: "layer", "composite" or "primitive"."""
