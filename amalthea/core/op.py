@@ -282,7 +282,7 @@ class Primitive(Op):
                     target = dtypes.floatx()
         except TypeError as error:
             raise type(error)(f"[{self.name}] {str(error).split('] ', 1)[-1]}") from None
-        return [target] * len(inputs)
+        return list(target) if isinstance(target, tuple) else [target] * len(inputs)
 
     def rule(self, specs: Sequence[TensorSpec], attrs: dict[str, Any]) -> tuple[dict[str, Any], Any]:
         """Canonical attributes and output specs for inputs of static shape."""
@@ -474,7 +474,8 @@ def primitive(
         gradient: one rule per tensor input, each `(g, out, *inputs, **attrs) -> gradient` (None for none); or one
             function that returns the gradients of all inputs; or `nondifferentiable`.
         samples: a function that returns sample calls [(args, kwargs), ...], from which the tests are made.
-        promote: how input dtypes are made one: None (not at all), "common", "float", or a function of the dtypes.
+        promote: how input dtypes are made one: None (not at all), "common", "float", or a function of the list of
+            dtypes (`int` and `float` for Python numbers) that returns one dtype for all inputs or a tuple, one each.
         broadcasts: whether inputs broadcast; gradients are then summed to each input's shape.
         normalize: `(*specs, **attrs) -> attrs` in canonical, hashable form.
     """

@@ -1,1 +1,24 @@
-"""Every op, defined once: documentation, shape and dtype rule, gradient, body."""
+"""Every op, defined once: documentation, shape and dtype rule, gradient or body, and sample calls.
+
+Names, arguments and meaning are those of `keras.ops`. Importing the package also gives tensors their operators and
+methods (`methods.py`).
+"""
+
+from __future__ import annotations
+
+from amalthea.ops import methods as methods
+from amalthea.ops.arranging import *
+from amalthea.ops.bitwise import *
+from amalthea.ops.comparison import *
+from amalthea.ops.control import *
+from amalthea.ops.core_ops import *
+from amalthea.ops.creation import *
+from amalthea.ops.elementary import *
+from amalthea.ops.elementwise import *
+from amalthea.ops.getitem import *
+from amalthea.ops.indexing import *
+from amalthea.ops.reductions import *
+from amalthea.ops.segments import *
+from amalthea.ops.selection import *
+from amalthea.ops.shaping import *
+from amalthea.ops.sorting import *

@@ -14,17 +14,22 @@ from amalthea.core.graph import Graph
 
 
 class NumpyBackend:
-    """NumPy behind the backend protocol of `amalthea.core.backend`."""
+    """NumPy behind the backend protocol of `amalthea.core.backend`.
+
+    log(0) is -inf and 0 / 0 is NaN without NumPy's warnings, as on every other backend: `kernels` hold each kernel so
+    wrapped (0.4 microseconds a call), and a compiled program silences them once for all its kernels.
+    """
 
     name = "numpy"
     array_type = np.ndarray
 
     def __init__(self) -> None:
-        self.kernels: dict[str, Callable[..., Any]] = {}
+        self.bare_kernels: dict[str, Callable[..., Any]] = {}
         for module in pkgutil.iter_modules(__path__):
             if not module.name.startswith("_"):
                 found = importlib.import_module(f"{__name__}.{module.name}")
-                self.kernels.update(getattr(found, "KERNELS", {}))
+                self.bare_kernels.update(getattr(found, "KERNELS", {}))
+        self.kernels = {name: np.errstate(all="ignore")(kernel) for name, kernel in self.bare_kernels.items()}
 
     def to_array(self, value: Any, dtype: np.dtype | None = None) -> np.ndarray:
         """A NumPy array of the value, in the dtype if one is given."""
@@ -38,7 +43,7 @@ class NumpyBackend:
 
     def compile(self, graph: Graph) -> Callable[[Sequence[np.ndarray]], list[np.ndarray]]:
         """A program for a graph of primitives."""
-        return compile_graph(graph, self.kernels)
+        return np.errstate(all="ignore")(compile_graph(graph, self.bare_kernels))
 
     def devices(self) -> list[str]:
         """NumPy computes on the CPU."""
