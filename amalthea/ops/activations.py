@@ -11,9 +11,9 @@ import numpy as np
 from amalthea.core import dtypes
 from amalthea.core.errors import ShapeError, fail
 from amalthea.core.op import composite, exported
-from amalthea.core.tensor import Tensor, stop_gradient
-from amalthea.ops.comparison import where
-from amalthea.ops.creation import cast
+from amalthea.core.tensor import Tensor
+from amalthea.ops.arranging import split
+from amalthea.ops.core_ops import cast, stop_gradient
 from amalthea.ops.elementary import erf, exp, expm1, log, log1p, sigmoid, sqrt, tanh
 from amalthea.ops.elementwise import abs as absolute
 from amalthea.ops.elementwise import clip, maximum, minimum, square
@@ -21,7 +21,8 @@ from amalthea.ops.reductions import cumsum
 from amalthea.ops.reductions import max as reduce_max
 from amalthea.ops.reductions import sum as reduce_sum
 from amalthea.ops.samples import values
-from amalthea.ops.shaping import flip, reshape, split
+from amalthea.ops.selection import where
+from amalthea.ops.shaping import flip, reshape
 from amalthea.ops.sorting import sort
 from amalthea.ops.specs import normal_axes, normal_axis
 
@@ -401,9 +402,7 @@ def softmax(x: Tensor, axis: int | Sequence[int] = -1) -> Tensor:
 
 @composite(
     samples=_along(axis=(0,)),
-    gradient=(
-        lambda g, out, x, axis=-1: g - exp(out) * reduce_sum(g, axis=_axes(x, axis), keepdims=True),
-    ),
+    gradient=(lambda g, out, x, axis=-1: g - exp(out) * reduce_sum(g, axis=_axes(x, axis), keepdims=True),),
 )
 def log_softmax(x: Tensor, axis: int | Sequence[int] = -1) -> Tensor:
     """log(softmax(x)), exact where the softmax is 0 in floating point.

@@ -12,13 +12,15 @@ from amalthea.core.errors import ArgumentError, ShapeError, fail
 from amalthea.core.op import composite, exported
 from amalthea.core.tensor import Tensor
 from amalthea.ops.activations import softmax
+from amalthea.ops.arranging import repeat
 from amalthea.ops.comparison import logical_and
 from amalthea.ops.contractions import contract
-from amalthea.ops.creation import arange, cast
+from amalthea.ops.core_ops import cast
+from amalthea.ops.creation import arange
 from amalthea.ops.elementwise import absolute
 from amalthea.ops.samples import values
 from amalthea.ops.selection import where
-from amalthea.ops.shaping import repeat, reshape
+from amalthea.ops.shaping import reshape
 from amalthea.ops.specs import show
 
 
@@ -74,7 +76,9 @@ def dot_product_attention(
     del flash_attention
     received = f"query {show(query.shape)}, key {show(key.shape)}, value {show(value.shape)}"
     if not len(query.shape) == len(key.shape) == len(value.shape) == 4:
-        fail(ShapeError, "query, key and value need four axes each", received=received, fix="(batch, time, heads, size)")
+        fail(
+            ShapeError, "query, key and value need four axes each", received=received, fix="(batch, time, heads, size)"
+        )
     heads, shared, size = query.shape[2], key.shape[2], query.shape[3]
     if heads % shared or shared != value.shape[2]:
         fail(

@@ -14,7 +14,7 @@ from amalthea.core.errors import ArgumentError, ShapeError, fail
 from amalthea.core.op import composite, exported, primitive
 from amalthea.core.spec import TensorSpec, UnknownDim
 from amalthea.core.tensor import Tensor
-from amalthea.ops.creation import cast
+from amalthea.ops.core_ops import cast
 from amalthea.ops.elementwise import absolute, maximum, power, sqrt, square
 from amalthea.ops.reductions import max as reduce_max
 from amalthea.ops.reductions import min as reduce_min
@@ -120,7 +120,9 @@ def _fail_shapes(where: str, message: str, x: Any, y: Any, fix: str | None = Non
 
 
 def _show(shape: Sequence[int]) -> str:
-    return "(" + ", ".join("?" if isinstance(d, UnknownDim) else str(d) for d in shape) + ("," * (len(shape) == 1)) + ")"
+    return (
+        "(" + ", ".join("?" if isinstance(d, UnknownDim) else str(d) for d in shape) + ("," * (len(shape) == 1)) + ")"
+    )
 
 
 def _differ(a: int, b: int) -> bool:
@@ -210,7 +212,9 @@ def matmul(x1: Tensor, x2: Tensor) -> Tensor:
     )
 
 
-@composite(samples=lambda: _pair(((2, 3), (3, 4)), ((3,), (3,)), ((2, 2, 3), (2, 3, 2)), ((2, 3), ()), ((2, 2, 3), (3,))))
+@composite(
+    samples=lambda: _pair(((2, 3), (3, 4)), ((3,), (3,)), ((2, 2, 3), (2, 3, 2)), ((2, 3), ()), ((2, 2, 3), (3,)))
+)
 def dot(x1: Tensor, x2: Tensor) -> Tensor:
     """The sum of products over the last axis of `x1` and the last but one axis of `x2` (or its only axis).
 

@@ -29,6 +29,7 @@ from amalthea.ops.windows import (
     transposed_geometry,
 )
 
+
 def _geometry_samples(shape: Ints, kernel: Ints, **attrs: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict]:
     r = np.random.default_rng(3)
     n = len(shape) - 2
@@ -140,9 +141,7 @@ def conv_input_gradient(
 @primitive(
     promote="common",
     gradient=(
-        lambda g, out, x, y, kernel_size, **attrs: conv_input_gradient(
-            y, g, input_size=tuple(x.shape[1:-1]), **attrs
-        ),
+        lambda g, out, x, y, kernel_size, **attrs: conv_input_gradient(y, g, input_size=tuple(x.shape[1:-1]), **attrs),
         lambda g, out, x, y, kernel_size, **attrs: convolution(x, g, **attrs),
     ),
     samples=_samples(lambda x, k, y: (x, y), "kernel_size"),
@@ -387,12 +386,12 @@ def conv_transpose(
     strides, dilation = per_axis(strides, n, "strides"), per_axis(dilation_rate, n, "dilation_rate")
     mode = str(padding).lower()
     padding_pairs(mode, x.shape[1:-1], tuple(kernel.shape[:-2]), strides, dilation)  # refuses an unknown mode
-    extra = (output_padding,) * n if output_padding is None or isinstance(output_padding, int) else tuple(output_padding)
+    extra = (
+        (output_padding,) * n if output_padding is None or isinstance(output_padding, int) else tuple(output_padding)
+    )
     geometry = [
         transposed_geometry(size, k, stride, step, mode, more)
-        for size, k, stride, step, more in zip(
-            x.shape[1:-1], kernel.shape[:-2], strides, dilation, extra, strict=True
-        )
+        for size, k, stride, step, more in zip(x.shape[1:-1], kernel.shape[:-2], strides, dilation, extra, strict=True)
     ]
     y = conv_input_gradient(
         x,

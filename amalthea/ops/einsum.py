@@ -14,7 +14,7 @@ from amalthea.core.op import composite, exported
 from amalthea.core.spec import UnknownDim
 from amalthea.core.tensor import Tensor
 from amalthea.ops.contractions import LETTERS, contract
-from amalthea.ops.creation import cast
+from amalthea.ops.core_ops import cast
 from amalthea.ops.reductions import sum as reduce_sum
 from amalthea.ops.shaping import reshape, transpose
 
@@ -86,7 +86,9 @@ def einstein_sum(operands: Sequence[Tensor], subscripts: str) -> Tensor:
         terms, out, sizes, path = _plan(subscripts, shapes)
     if all(x.dtype == "int8" for x in operands):
         operands = [cast(x, "int32") for x in operands]
-    work = [_without_ones(_diagonal(x, t), "".join(dict.fromkeys(t)), sizes) for x, t in zip(operands, terms, strict=True)]
+    work = [
+        _without_ones(_diagonal(x, t), "".join(dict.fromkeys(t)), sizes) for x, t in zip(operands, terms, strict=True)
+    ]
     for first, second in path:
         (y, term_y), (x, term_x) = work.pop(max(first, second)), work.pop(min(first, second))
         needed = set(out).union(*(term for _, term in work))

@@ -13,6 +13,7 @@ from amalthea.core.config import standardize_data_format
 from amalthea.core.errors import ArgumentError, ShapeError, fail
 from amalthea.core.op import composite, exported
 from amalthea.core.tensor import Tensor
+from amalthea.ops.arranging import pad
 from amalthea.ops.contractions import contract
 from amalthea.ops.core_ops import cast, saturate_cast
 from amalthea.ops.creation import arange
@@ -22,7 +23,7 @@ from amalthea.ops.indexing import take
 from amalthea.ops.reductions import sum as reduce_sum
 from amalthea.ops.samples import values
 from amalthea.ops.selection import where
-from amalthea.ops.shaping import pad, reshape
+from amalthea.ops.shaping import reshape
 from amalthea.ops.specs import show
 
 

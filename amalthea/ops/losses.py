@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-
 from amalthea.core import config, dtypes
 from amalthea.core.errors import ShapeError, fail
 from amalthea.core.op import composite, exported
 from amalthea.core.spec import UnknownDim
 from amalthea.core.tensor import Tensor
 from amalthea.ops.activations import log_sigmoid, log_softmax
-from amalthea.ops.creation import cast
+from amalthea.ops.core_ops import cast
 from amalthea.ops.elementary import log
 from amalthea.ops.elementwise import clip
 from amalthea.ops.encoding import one_hot

@@ -10,7 +10,7 @@ from amalthea.core import config, dtypes
 from amalthea.core.errors import ArgumentError, ShapeError, fail
 from amalthea.core.op import composite, exported
 from amalthea.core.tensor import Tensor
-from amalthea.ops.creation import cast
+from amalthea.ops.core_ops import cast
 from amalthea.ops.elementary import rsqrt
 from amalthea.ops.elementwise import clip, square
 from amalthea.ops.reductions import mean as reduce_mean

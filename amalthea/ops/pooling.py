@@ -14,14 +14,15 @@ from amalthea.core.errors import ShapeError, fail
 from amalthea.core.op import composite, exported, primitive
 from amalthea.core.spec import TensorSpec
 from amalthea.core.tensor import Tensor
+from amalthea.ops.arranging import pad
 from amalthea.ops.contractions import tensordot
-from amalthea.ops.creation import cast
+from amalthea.ops.core_ops import cast
 from amalthea.ops.indexing import take, take_along_axis
+from amalthea.ops.reductions import argmax
 from amalthea.ops.reductions import max as reduce_max
 from amalthea.ops.reductions import sum as reduce_sum
 from amalthea.ops.samples import values
-from amalthea.ops.shaping import moveaxis, pad, reshape, squeeze
-from amalthea.ops.sorting import argmax
+from amalthea.ops.shaping import moveaxis, reshape, squeeze
 from amalthea.ops.specs import show
 from amalthea.ops.windows import (
     Ints,
@@ -43,9 +44,7 @@ def _places(x: Any, size: Ints, strides: Ints, padding: Pairs) -> Ints:
             received=f"inputs {show(x.shape)}",
             fix="give inputs of shape (batch, *sizes, channels)",
         )
-    places = [
-        convolved_size(*each, 1) for each in zip(x.shape[1:-1], size, strides, padding, strict=True)
-    ]
+    places = [convolved_size(*each, 1) for each in zip(x.shape[1:-1], size, strides, padding, strict=True)]
     if any(p <= 0 for p in places) and all(d > 0 for d in x.shape[1:-1]):
         fail(
             ShapeError,
@@ -154,9 +153,7 @@ _WINDOWS: list[tuple[Ints, Ints, Ints]] = [((2, 5, 2), (2,), (1,)), ((1, 5, 4, 2
     gradient=(
         lambda g, out, x, size, strides: overlap_add(g, input_size=tuple(x.shape[1:-1]), size=size, strides=strides),
     ),
-    samples=lambda: [
-        ((values(*shape),), {"size": size, "strides": strides}) for shape, size, strides in _WINDOWS
-    ],
+    samples=lambda: [((values(*shape),), {"size": size, "strides": strides}) for shape, size, strides in _WINDOWS],
 )
 def extract_windows(x: Tensor, size: Ints, strides: Ints) -> Tensor:
     """All windows of a tensor, channels last.
@@ -338,9 +335,7 @@ def _adaptive(inputs: Tensor, output_size: Any, data_format: str | None) -> tupl
         ((values(2, 2, 5), 2), {"data_format": "channels_first"}),
     ]
 )
-def adaptive_average_pool(
-    inputs: Tensor, output_size: int | Sequence[int], data_format: str | None = None
-) -> Tensor:
+def adaptive_average_pool(inputs: Tensor, output_size: int | Sequence[int], data_format: str | None = None) -> Tensor:
     """The means of windows chosen so that the result has a given size.
 
     Args:

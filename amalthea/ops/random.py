@@ -197,7 +197,8 @@ def randint(
         )
     shape = normal_shape(shape)
     n = math.prod(shape)
-    words = random_bits(draw_seed(seed), (2, n))
+    key = draw_seed(seed)
+    words = random_bits(key, (2, n))
     info = np.iinfo(dtypes.to_numpy(dtype))
     if isinstance(minval, Operand) or isinstance(maxval, Operand):
         wide = dtypes.int64 if dtype in ("int64", "uint64") else dtypes.int32
@@ -219,9 +220,8 @@ def randint(
         first, second = words[0], words[1]
     else:
         word, half = dtypes.uint64, 32
-        more = cast(random_bits(draw_seed(seed) if isinstance(seed, int) else words[:, 0], (2, n), 1), word)
-        wide_words = cast(words, word)
-        first, second = (wide_words[0] << 32) | wide_words[1], (more[0] << 32) | more[1]
+        four = cast(random_bits(key, (4, n)), word)
+        first, second = (four[0] << 32) | four[1], (four[2] << 32) | four[3]
     whole = span == 2 ** (2 * half)
     drawn = first if whole else _below(first, second, as_tensor(np.array([span]), word), half)
     if dtypes.to_numpy(dtype).itemsize < dtypes.to_numpy(word).itemsize:
@@ -261,9 +261,7 @@ def truncated_normal(
     return cast(clip(inside, -2.0, 2.0) * stddev + mean, dtype)
 
 
-def categorical(
-    logits: Any, num_samples: int, dtype: Any = "int32", seed: int | SeedGenerator | None = None
-) -> Tensor:
+def categorical(logits: Any, num_samples: int, dtype: Any = "int32", seed: int | SeedGenerator | None = None) -> Tensor:
     """Draws classes with the probabilities softmax(logits).
 
     Args:
@@ -557,20 +555,9 @@ def _binomial_by_rejection(key: Tensor, shape: tuple[int, ...], n: Tensor, p: Te
     centre = n * p + 0.5
     v_r = 0.92 - 4.2 / b
     scale = (2.83 + 5.1 / b) * spread
-    odds = log(p) - log1p(-p)
     mode = floor((n + 1.0) * p)
-
-    def log_mass(k: Tensor) -> Tensor:
-        """The logarithm of the probability of k, but for a constant and the factor odds^k."""
-        rest = n - k
-        return -(
-            _stirling_rest(k)
-            + _stirling_rest(rest)
-            + (k + 0.5) * log(k + 1.0)
-            + (rest + 0.5) * log(rest + 1.0)
-        )
-
-    at_mode = log_mass(mode)
+    slope = log((n - mode + 1.0) * p / ((mode + 1.0) * (1.0 - p)))
+    at_mode = _stirling_rest(mode) + _stirling_rest(n - mode)
 
     def propose(stream: Any) -> tuple[Tensor, Tensor]:
         u = _unit(key, shape, n.dtype, stream * 2 + _REJECTION_STREAM) - 0.5
@@ -580,7 +567,14 @@ def _binomial_by_rejection(key: Tensor, shape: tuple[int, ...], n: Tensor, p: Te
         possible = logical_and(k >= 0.0, k <= n)
         k = clip(k, 0.0, n)
         at_once = logical_and(us >= 0.07, v <= v_r)
-        limit = log_mass(k) - at_mode + (k - mode) * odds
+        # The log of the probability of k over that of the mode, in differences that keep their digits for large n.
+        off = k - mode
+        limit = (
+            off * slope
+            - (k + 0.5) * log1p(off / (mode + 1.0))
+            - (n - k + 0.5) * log1p(-off / (n - mode + 1.0))
+            + (at_mode - _stirling_rest(k) - _stirling_rest(n - k))
+        )
         surely = log(v * scale / (a / square(us) + b)) <= limit
         return k, logical_and(possible, at_once | surely)
 

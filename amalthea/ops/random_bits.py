@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from amalthea.core.op import composite, exported, nondifferentiable
-from amalthea.core.tensor import Tensor
+from amalthea.core.tensor import Tensor, as_tensor
 from amalthea.ops.creation import arange
 from amalthea.ops.shaping import reshape, stack
 
@@ -82,7 +82,7 @@ def random_bits(key: Tensor, shape: tuple[int, ...], stream: Tensor = 0) -> Tens
     """
     n = prod(shape)
     blocks = arange((n + 1) // 2, dtype="uint32")
-    pair = threefry2x32(key, blocks, reshape(stream.astype("uint32"), (1,)))
+    pair = threefry2x32(key, blocks, reshape(as_tensor(stream, "uint32"), (1,)))
     words = reshape(stack(pair, axis=-1), (-1,))
     return reshape(words if n % 2 == 0 else words[:n], shape)
 
