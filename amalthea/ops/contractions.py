@@ -15,11 +15,13 @@ from amalthea.core.op import composite, exported, primitive
 from amalthea.core.spec import TensorSpec, UnknownDim
 from amalthea.core.tensor import Tensor
 from amalthea.ops.core_ops import cast
-from amalthea.ops.elementwise import absolute, maximum, power, sqrt, square
+from amalthea.ops.elementary import power, sqrt
+from amalthea.ops.elementwise import absolute, maximum, square
 from amalthea.ops.reductions import max as reduce_max
 from amalthea.ops.reductions import min as reduce_min
 from amalthea.ops.reductions import sum as reduce_sum
 from amalthea.ops.shaping import reshape
+from amalthea.ops.specs import show
 
 LETTERS = string.ascii_letters
 
@@ -115,14 +117,8 @@ def contract(x: Tensor, y: Tensor, subscripts: str) -> Tensor:
 
 
 def _fail_shapes(where: str, message: str, x: Any, y: Any, fix: str | None = None) -> None:
-    shapes = f"x1 {_show(x.shape)}, x2 {_show(y.shape)}"
+    shapes = f"x1 {show(x.shape)}, x2 {show(y.shape)}"
     fail(ShapeError, message, where=where, received=shapes, fix=fix or "reshape or transpose one of them")
-
-
-def _show(shape: Sequence[int]) -> str:
-    return (
-        "(" + ", ".join("?" if isinstance(d, UnknownDim) else str(d) for d in shape) + ("," * (len(shape) == 1)) + ")"
-    )
 
 
 def _differ(a: int, b: int) -> bool:

@@ -13,10 +13,11 @@ from amalthea.core.errors import ArgumentError, ShapeError, fail
 from amalthea.core.op import composite, exported
 from amalthea.core.spec import UnknownDim
 from amalthea.core.tensor import Tensor
+from amalthea.ops.arranging import diagonal
 from amalthea.ops.contractions import LETTERS, contract
 from amalthea.ops.core_ops import cast
 from amalthea.ops.reductions import sum as reduce_sum
-from amalthea.ops.shaping import reshape, transpose
+from amalthea.ops.shaping import moveaxis, reshape, transpose
 
 
 def _samples() -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
@@ -175,14 +176,17 @@ def _sizes(subscripts: str, terms: Sequence[str], shapes: Sequence[Sequence[int]
 def _diagonal(x: Tensor, term: str) -> Tensor:
     """`x` with each repeated letter reduced to one axis, in the order of first appearance."""
     while len(set(term)) != len(term):
-        letter = next(c for c in term if term.count(c) > 1)
-        i, j = [k for k, c in enumerate(term) if c == letter][:2]
-        rest = [k for k in range(len(term)) if k not in (i, j)]
-        n, dims = x.shape[i], tuple(x.shape[k] for k in rest)
-        flat = reshape(transpose(x, (*rest, i, j)), (*dims, n * n))
-        x = transpose(flat[..., :: n + 1], (*range(i), len(rest), *range(i, len(rest))))
+        i = next(k for k, c in enumerate(term) if term.count(c) > 1)
+        j = term.index(term[i], i + 1)
+        if _sizes_differ(x.shape[i], x.shape[j]):
+            _bad(f"axes '{term[i]}' of one operand have sizes {x.shape[i]} and {x.shape[j]}", term, [x.shape])
+        x = moveaxis(diagonal(x, axis1=i, axis2=j), -1, i)
         term = term[:j] + term[j + 1 :]
     return x
+
+
+def _sizes_differ(a: int, b: int) -> bool:
+    return a != b and not isinstance(a, UnknownDim) and not isinstance(b, UnknownDim)
 
 
 def _without_ones(x: Tensor, term: str, sizes: dict[str, int]) -> tuple[Tensor, str]:

@@ -348,7 +348,7 @@ def dropout(
                 fix="use 1 for an axis along which the mask is the same",
             )
         shape = tuple(own if size is None else size for size, own in zip(noise_shape, shape, strict=True))
-    dropped = min(int(round(rate * 2**32)), 2**32 - 1)
+    dropped = min(round(rate * 2**32), 2**32 - 1)
     kept = random_bits(draw_seed(seed), shape) >= as_tensor(np.array(dropped, np.uint32))
     return where(kept, inputs * (1.0 / (1.0 - rate)), 0.0)
 
@@ -548,7 +548,10 @@ _REJECTION_STREAM = 1 << 30
 
 
 def _binomial_by_rejection(key: Tensor, shape: tuple[int, ...], n: Tensor, p: Tensor) -> Tensor:
-    """Transformed rejection, for n p >= 10 and p <= 1/2 (algorithm BTRS of Hoermann 1993, doi:10.1080/00949659308811496)."""
+    """Transformed rejection, for n p >= 10 and p <= 1/2: algorithm BTRS.
+
+    Hoermann 1993, "The generation of binomial random variates", doi:10.1080/00949659308811496.
+    """
     spread = sqrt(n * p * (1.0 - p))
     b = 1.15 + 2.53 * spread
     a = -0.0873 + 0.0248 * b + 0.01 * p
