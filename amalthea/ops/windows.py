@@ -31,7 +31,7 @@ def per_axis(value: int | Sequence[int], n: int, name: str) -> Ints:
 
 
 def padding_pairs(padding: str, sizes: Sequence[int], kernel: Ints, strides: Ints, dilation: Ints) -> Pairs:
-    """What is added (before, after) each axis: "valid" nothing, "same" so as to have size / stride places, rounded up."""
+    """What is added (before, after) each axis: "valid" nothing, "same" so as to have ceil(size / stride) places."""
     mode = str(padding).lower()
     if mode not in ("valid", "same"):
         fail(ArgumentError, "no such padding", received=f"padding={padding!r}", fix="use 'valid' or 'same'")
