@@ -1,0 +1,44 @@
+"""Dtypes: names, and the promotion lattice against Keras 3."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from amalthea.core import dtypes
+
+NAMES = [name for name in dtypes.ALL if not name.startswith("float8")]
+
+
+@pytest.mark.parametrize("a, b", itertools.combinations_with_replacement([*NAMES, int, float], 2))
+def test_promotion_is_that_of_keras(a, b):
+    import keras
+
+    assert dtypes.result_type(a, b) == keras.backend.result_type(a, b)
+
+
+def test_promotion_is_associative_and_commutative():
+    for a, b in itertools.product(NAMES, NAMES):
+        assert dtypes.result_type(a, b) == dtypes.result_type(b, a)
+
+
+@pytest.mark.parametrize("name", list(dtypes.ALL))
+def test_every_dtype_goes_through_numpy_and_back(name):
+    assert dtypes.from_numpy(dtypes.to_numpy(name)) == name
+    assert dtypes.standardize(dtypes.to_numpy(name)) == name
+    assert np.zeros(2, dtypes.to_numpy(name)).dtype.itemsize == dtypes.standardize(name).itemsize
+
+
+@pytest.mark.parametrize("given, want", [(None, "float32"), (float, "float32"), (int, "int32"), (bool, "bool"), (np.float64, "float64"), (np.dtype("int8"), "int8"), ("bfloat16", "bfloat16")])
+def test_what_names_a_dtype(given, want):
+    assert dtypes.standardize(given) == want
+
+
+def test_an_unknown_dtype_says_what_there_is():
+    with pytest.raises(ValueError, match=r"no such data type. Received: 'floaty'.*Fix: use one of bool"):
+        dtypes.standardize("floaty")
+
+
+def test_float8_does_not_promote():
+    with pytest.raises(TypeError, match="does not promote implicitly"):
+        dtypes.result_type("float8_e5m2", "float32")

@@ -1,0 +1,48 @@
+"""Configuration, backends and devices."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from amalthea.core import backend, config, device
+
+
+def run(code, **environment):
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **environment}, timeout=60
+    )
+    return (done.stdout + done.stderr).strip()
+
+
+def test_the_file_and_the_environment_are_read(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"floatx": "float64", "epsilon": 1e-5, "backend": "nothing"}))
+    code = "import amalthea as am; print(am.config.floatx(), am.config.epsilon(), am.config.backend())"
+    assert run(code, AMALTHEA_HOME=str(tmp_path), AMALTHEA_BACKEND="numpy") == "float64 1e-05 numpy"
+    wrong = run(code, AMALTHEA_HOME=str(tmp_path), AMALTHEA_BACKEND="nunpy")
+    assert "there is no such backend. Received: 'nunpy'. Fix: did you mean 'numpy'?" in wrong
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    (tmp_path / "config.json").write_text("{")
+    assert "config.json cannot be read" in run("import amalthea", AMALTHEA_HOME=str(tmp_path))
+
+
+def test_backend_scope_and_devices():
+    with backend.backend_scope("numpy"):
+        assert backend.backend() == "numpy"
+    assert device.devices() == ["cpu:0"]
+    with device.device("/CPU:0"):
+        pass
+    with pytest.raises(ValueError, match=r"has no such device. Received: 'gpu:0'. Fix: use one of cpu:0"), device.device("gpu:0"):
+        pass
+
+
+@pytest.mark.parametrize(
+    "call", [lambda: config.set_epsilon(-1), lambda: config.set_floatx("int32"), lambda: config.set_image_data_format("x")]
+)
+def test_wrong_settings(call):
+    with pytest.raises(ValueError, match="Received"):
+        call()
