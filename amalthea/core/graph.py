@@ -57,7 +57,9 @@ class Graph:
         trace: int = 0,
     ) -> None:
         self.name = name
-        self.inputs, self.outputs, self.structure = tuple(inputs), tuple(outputs), structure
+        self.inputs, self.outputs = tuple(inputs), tuple(outputs)
+        flat = structure is None and bool(outputs)
+        self.structure = tuple(Slot(i) for i in range(len(outputs))) if flat else structure
         self.trace = trace
         known = {*self.inputs, *state_inputs}
         nodes, captures = _walk([*self.outputs, *(value for _, value in updates)], known, trace)

@@ -88,10 +88,11 @@ class Op:
         rule = self.gradient
         if isinstance(rule, tuple):
             return [
-                part(grads, out, *inputs, **node_call) if need and part is not None else None
+                part(grads, out, *inputs, **node_call) if need and callable(part) else None
                 for part, need in zip(rule, needed, strict=True)
             ]
-        return list(rule(grads, out, *inputs, **node_call))
+        found = rule(grads, out, *inputs, **node_call)
+        return list(found) if isinstance(found, (tuple, list)) else [found]
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.name}{self.signature}>"
@@ -471,8 +472,9 @@ def primitive(
     """Declare a primitive; the decorated function's body is its shape and dtype rule on `TensorSpec`s.
 
     Args:
-        gradient: one rule per tensor input, each `(g, out, *inputs, **attrs) -> gradient` (None for none); or one
-            function that returns the gradients of all inputs; or `nondifferentiable`.
+        gradient: one rule per tensor input, each `(g, out, *inputs, **attrs) -> gradient` (None or
+            `nondifferentiable` for none); or one function that returns the gradients of all inputs; or
+            `nondifferentiable`.
         samples: a function that returns sample calls [(args, kwargs), ...], from which the tests are made.
         promote: how input dtypes are made one: None (not at all), "common", "float", or a function of the list of
             dtypes (`int` and `float` for Python numbers) that returns one dtype for all inputs or a tuple, one each.

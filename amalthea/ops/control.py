@@ -403,7 +403,7 @@ def _scan_length(xs: Any, length: int | None) -> int:
             ShapeError,
             "all sequences must have the same number of steps" if sizes else "the number of steps is not known",
             where="scan",
-            received=f"lengths {sorted(map(str, sizes))}",
+            received=f"lengths {sorted(str(s) for s in sizes)}",
             fix="pass sequences of one length, or length=... when xs is None",
         )
     (size,) = sizes
