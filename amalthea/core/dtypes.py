@@ -62,7 +62,7 @@ class DType(str):
         return to_numpy(self).itemsize
 
     def __repr__(self) -> str:
-        return f"amalthea.{str(self)}"
+        return f"amalthea.{self!s}"
 
 
 bool_ = DType("bool")

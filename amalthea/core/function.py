@@ -15,7 +15,7 @@ from amalthea.core.context import context, no_tapes
 from amalthea.core.errors import ArgumentError, ShapeError, fail
 from amalthea.core.graph import Graph, build
 from amalthea.core.linearize import Linearized, linearize
-from amalthea.core.node import Slot, fill, slots
+from amalthea.core.node import Slot, fill
 from amalthea.core.spec import TensorSpec
 from amalthea.core.tensor import KerasTensor, Operand, Tensor, array_of, as_tensor, wrap
 from amalthea.core.tracing import Trace

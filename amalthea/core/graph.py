@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from amalthea.core import tree
-from amalthea.core.context import context
+from amalthea.core.context import context, no_tapes
 from amalthea.core.errors import AmaltheaError, ArgumentError, ShapeError, fail
 from amalthea.core.graph_text import graph_text
 from amalthea.core.infer import expansion, infer
@@ -170,7 +170,7 @@ class Graph:
                 return node.op(*fill(args, tensors), **attrs)
             return node.call(node.op, tensors)
 
-        with Trace(level=level or ("layer" if opened == "layer" else "op")) as trace:
+        with no_tapes(), Trace(level=level or ("layer" if opened == "layer" else "op")) as trace:
             inputs = [trace.input(value.spec) for value in self.inputs]
             for old, new in zip(self.inputs, inputs, strict=True):
                 new._value._name = old._name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from typing import Any
 
+from amalthea.core.context import no_tapes
 from amalthea.core.graph import Graph, build
 from amalthea.core.node import Constant, value_of
 from amalthea.core.spec import TensorSpec
@@ -44,7 +45,7 @@ def linearize(graph: Graph) -> Linearized:
 
 
 def _linearize(graph: Graph) -> Linearized:
-    with Trace(level="op") as trace:
+    with no_tapes(), Trace(level="op") as trace:
         inputs = [trace.input(value.spec) for value in graph.inputs]
         tape = GradientTape(persistent=True)
         with tape:
@@ -105,7 +106,7 @@ def pullback(graph: Graph) -> Graph:
     input (zeros where an output does not depend on it)."""
     found = _pullbacks.get(graph)
     if found is None:
-        with Trace(level="op") as trace:
+        with no_tapes(), Trace(level="op") as trace:
             inputs = [trace.input(value.spec) for value in graph.inputs]
             floating = [x for x in inputs if x.dtype.is_floating]
             tape = GradientTape()

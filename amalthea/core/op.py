@@ -377,9 +377,10 @@ class Composite(Op):
             out = self.function(**bound)
         finally:
             context.restore(before)
-        attrs = {name: bound[name] for name in self.static}
-        for tape in tapes:
-            tape._record(self, found, out, attrs)
+        if self.gradient is not nondifferentiable:
+            attrs = {name: bound[name] for name in self.static}
+            for tape in tapes:
+                tape._record(self, found, out, attrs)
         return out
 
     def record(self, found: list[Tensor], bound: dict[str, Any]) -> Any:
@@ -394,8 +395,9 @@ class Composite(Op):
         arguments = {**static, **{name: slots(bound[name], places) for name in self.tensors}}
         result = infer_composite(self, places, arguments)
         out = record(self, places, static, result, ((), arguments))
-        for tape in context.tapes:
-            tape._record(self, places, out, static)
+        if self.gradient is not nondifferentiable:
+            for tape in context.tapes:
+                tape._record(self, places, out, static)
         return out
 
     def inline(self, *args: Any, **kwargs: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from amalthea.core.context import no_tapes
 from amalthea.core.errors import ArgumentError, fail
 from amalthea.core.graph import Graph, build
 from amalthea.core.node import slots
@@ -42,7 +43,7 @@ def trace(function: Callable[..., Any], *specs: Any, level: str = "layer", **kwa
     op: Any = getattr(function, "op", function)
     inner = op.inline if getattr(op, "kind", None) in ("layer", "composite") else function
     name = getattr(function, "name", None) or getattr(function, "__name__", type(function).__name__)
-    with Trace(level=level) as current:
+    with no_tapes(), Trace(level=level) as current:
         inputs: list[KerasTensor] = []
         args, options = symbols((specs, kwargs), current, inputs)
         result = inner(*args, **options)

@@ -124,7 +124,12 @@ def _tracing(*structures: Any) -> bool:
 
 def _check_same(where: str, what: str, got: Sequence[Any], want: Sequence[Any]) -> None:
     if len(got) != len(want):
-        fail(ShapeError, f"{what} must have the same structure", where=where, received=f"{len(got)} and {len(want)} tensors")
+        fail(
+            ShapeError,
+            f"{what} must have the same structure",
+            where=where,
+            received=f"{len(got)} and {len(want)} tensors",
+        )
     for a, b in zip(got, want, strict=True):
         if tuple(a.shape) != tuple(b.shape) or a.dtype != b.dtype:
             fail(
@@ -293,7 +298,10 @@ def _scan_gradient(
     accumulated = [
         registry["zeros_like"](c) if f else None for c, f in zip(constants, floats[carries + sequences :], strict=True)
     ]
-    g_ys = [gi if y.dtype.is_floating else None for gi, y in zip(gs[carries : carries + stacked], outs[carries:], strict=False)]
+    g_ys = [
+        gi if y.dtype.is_floating else None
+        for gi, y in zip(gs[carries : carries + stacked], outs[carries:], strict=False)
+    ]
 
     def step(state: Any, now: Any) -> Any:
         ct, accumulated = state
@@ -304,9 +312,7 @@ def _scan_gradient(
         new = [
             None if a is None else (a if b is None else a + b) for a, b in zip(grads[:carries], g_carry, strict=True)
         ]
-        total = [
-            None if a is None else a + b for a, b in zip(accumulated, grads[carries + sequences :], strict=True)
-        ]
+        total = [None if a is None else a + b for a, b in zip(accumulated, grads[carries + sequences :], strict=True)]
         return (new, total), grads[carries : carries + sequences]
 
     sequence = (list(saved), list(xs), g_ys, [gi if f else None for gi, f in zip(g_saved, floats, strict=False)])
@@ -423,7 +429,9 @@ def _scan_eager(f: Callable[..., Any], init: Any, xs: Any, length: int, reverse:
         ys.reverse()
     flat = [tree.flatten(y) for y in ys]
     stack = registry["stack"]
-    columns = [None if column[0] is None else stack([as_tensor(c) for c in column]) for column in zip(*flat, strict=True)]
+    columns = [
+        None if column[0] is None else stack([as_tensor(c) for c in column]) for column in zip(*flat, strict=True)
+    ]
     return carry, tree.pack(ys[0], columns)
 
 
@@ -527,7 +535,12 @@ def while_loop(
 
     def step(*now: Any) -> Any:
         new = body(*now)
-        new = (new,) if not isinstance(new, (list, tuple)) or (single and len(variables) == 1 and tree.form(new) != tree.form(variables)) else tuple(new)
+        new = (
+            (new,)
+            if not isinstance(new, (list, tuple))
+            or (single and len(variables) == 1 and tree.form(new) != tree.form(variables))
+            else tuple(new)
+        )
         return _tensors(new)
 
     if not _tracing(variables):
@@ -561,7 +574,12 @@ def _loop_traced(test: Callable[..., Any], step: Callable[..., Any], variables: 
     if len(condition.states) > len(body.states):
         fail(ArgumentError, "the condition of a loop cannot assign variables", where="while_loop")
     if tuple(condition.outputs[0].shape) != ():
-        fail(ShapeError, "the condition must be a scalar", where="while_loop", received=f"shape {condition.outputs[0].shape}")
+        fail(
+            ShapeError,
+            "the condition must be a scalar",
+            where="while_loop",
+            received=f"shape {condition.outputs[0].shape}",
+        )
     first = [t for t in tree.flatten(variables) if t is not None]
     _check_same("while_loop", "the loop variables before and after a step", body.outputs, first)
     operands = _announce([condition, body])

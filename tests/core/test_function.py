@@ -148,7 +148,9 @@ def test_a_tensor_that_escapes_its_trace():
 def test_input_signature():
     f = function(lambda x: x * 2.0, input_signature=[TensorSpec((None, 3), "float32")])
     assert f(np.ones((2, 3), "float32")).shape == (2, 3)
-    with pytest.raises(ValueError, match=r"argument 0 does not fit the input_signature float32\[\?,3\]. Received: float32\[2,4\]"):
+    with pytest.raises(
+        ValueError, match=r"argument 0 does not fit the input_signature float32\[\?,3\]. Received: float32\[2,4\]"
+    ):
         f(np.ones((2, 4), "float32"))
 
 

@@ -36,12 +36,16 @@ def test_backend_scope_and_devices():
     assert device.devices() == ["cpu:0"]
     with device.device("/CPU:0"):
         pass
-    with pytest.raises(ValueError, match=r"has no such device. Received: 'gpu:0'. Fix: use one of cpu:0"), device.device("gpu:0"):
+    with (
+        pytest.raises(ValueError, match=r"has no such device. Received: 'gpu:0'. Fix: use one of cpu:0"),
+        device.device("gpu:0"),
+    ):
         pass
 
 
 @pytest.mark.parametrize(
-    "call", [lambda: config.set_epsilon(-1), lambda: config.set_floatx("int32"), lambda: config.set_image_data_format("x")]
+    "call",
+    [lambda: config.set_epsilon(-1), lambda: config.set_floatx("int32"), lambda: config.set_image_data_format("x")],
 )
 def test_wrong_settings(call):
     with pytest.raises(ValueError, match="Received"):

@@ -270,5 +270,14 @@ def test_autocast_gradients_come_back_in_the_variables_dtype():
 
 
 def test_top_level_names():
-    for name in ("GradientTape", "grad", "value_and_grad", "vjp", "custom_gradient", "stop_gradient", "function", "trace"):
+    for name in (
+        "GradientTape",
+        "grad",
+        "value_and_grad",
+        "vjp",
+        "custom_gradient",
+        "stop_gradient",
+        "function",
+        "trace",
+    ):
         assert callable(getattr(am, name))

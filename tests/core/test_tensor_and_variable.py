@@ -46,7 +46,9 @@ def test_a_tensor_does_not_change_with_the_array_it_came_from():
 def test_protocols():
     x = as_tensor([[1.0, 2.0]])
     assert len(x) == 1 and [row.shape for row in x] == [(2,)] and x.ndim == 2 and x.size == 2
-    assert float(as_tensor(2.5)) == 2.5 and int(as_tensor(3)) == 3 and bool(as_tensor(1)) and [10, 20][as_tensor(1)] == 20
+    assert (
+        float(as_tensor(2.5)) == 2.5 and int(as_tensor(3)) == 3 and bool(as_tensor(1)) and [10, 20][as_tensor(1)] == 20
+    )
     assert f"{as_tensor(2.5):.2f}" == "2.50" and "shape=(1, 2)" in repr(x)
     assert pickle.loads(pickle.dumps(x)).numpy().tolist() == [[1.0, 2.0]] and copy.deepcopy(x) is x
     assert (np.ones((1, 2), "float32") + x).__class__ is Tensor
