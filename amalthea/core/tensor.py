@@ -266,7 +266,8 @@ class KerasTensor(Tensor):
     def _no_value(self, what: str) -> Any:
         traced = "while a function is traced" if self._value.trace else "while a model is built"
         raise TraceError(
-            f"{what} needs the value of a symbolic tensor {self._value.spec}, which has none {traced} (at {user_line()})",
+            f"{what} needs the value of a symbolic tensor {self._value.spec}, which has none {traced} "
+            f"(at {user_line()})",
             fix="use am.ops on it; for control flow ops.cond, ops.where, ops.while_loop or ops.scan",
         )
 

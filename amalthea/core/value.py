@@ -16,7 +16,7 @@ def now() -> int:
 
 
 class Value:
-    """One value of a graph: a shape and dtype, the node that makes it (None for inputs), and the trace it belongs to."""
+    """One value of a graph: shape and dtype, the node that makes it (None for inputs), the trace it belongs to."""
 
     __slots__ = ("_name", "index", "node", "spec", "trace")
 

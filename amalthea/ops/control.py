@@ -284,7 +284,7 @@ def _scan_gradient(
     g: Any, out: Any, *inputs: Tensor, body: Graph, carries: int, sequences: int, length: int, reverse: bool, save: bool
 ) -> list[Any]:
     outs, gs = list(_seq(out)), list(_seq(g))
-    init, xs, constants = inputs[:carries], inputs[carries : carries + sequences], inputs[carries + sequences :]
+    xs, constants = inputs[carries : carries + sequences], inputs[carries + sequences :]
     stacked = len(body.outputs) - carries
     if save:
         saved, g_saved = outs[-carries:] if carries else [], gs[-carries:] if carries else []
@@ -535,13 +535,8 @@ def while_loop(
 
     def step(*now: Any) -> Any:
         new = body(*now)
-        new = (
-            (new,)
-            if not isinstance(new, (list, tuple))
-            or (single and len(variables) == 1 and tree.form(new) != tree.form(variables))
-            else tuple(new)
-        )
-        return _tensors(new)
+        whole = single and tree.form(new) != tree.form(variables)
+        return _tensors((new,) if whole or not isinstance(new, (list, tuple)) else tuple(new))
 
     if not _tracing(variables):
         done = 0
