@@ -248,12 +248,15 @@ class RNN(Layer):
     # The loop
 
     def inner_loop(self, sequences: Tensor, initial_state: Any, mask: Tensor | None, training: bool = False) -> Any:
-        """Run the cell over the sequences: (last output, outputs (batch, steps, ...), last states)."""
+        """Run the cell over the sequences: (last output, outputs (batch, steps, ...) or None, last states)."""
         steps_first = ops.swapaxes(sequences, 0, 1)
         cell, ahead = self.cell, type(self.cell).call is RecurrentCell.call
         if ahead:  # one product for all steps instead of one in each
             with layer_scope(cell.name), autocast_scope(cell.compute_dtype):
                 steps_first = cell.project(ops.cast(steps_first, cell.compute_dtype), training)
+        # Where only the last output is asked for, and it is the first state too, the loop need not collect outputs.
+        zeroed = mask is not None and self.zero_output_for_mask
+        state_is_output = ahead and not self.return_sequences and not zeroed and not self.unroll
         arguments = {"training": training} if takes(cell, "training") else {}
 
         def run(inputs: Tensor, states: list[Any]) -> tuple[Tensor, list[Any]]:
@@ -262,12 +265,12 @@ class RNN(Layer):
                     output, new = cell.advance(inputs, states, training)
             else:
                 output, new = (cell if callable(cell) else cell.call)(inputs, states, **arguments)
-            return output, list(new) if _is_nested(new) else [new]
+            return output, tree.pack(states, tree.flatten(new))
 
-        def step(states: list[Any], inputs: Any) -> tuple[list[Any], Tensor]:
+        def step(states: list[Any], inputs: Any) -> tuple[list[Any], Tensor | None]:
             if mask is None:
                 output, new = run(inputs, states)
-                return new, output
+                return new, None if state_is_output else output
             inputs, keep = inputs
             output, new = run(inputs, states)
             if self.zero_output_for_mask:
@@ -277,7 +280,7 @@ class RNN(Layer):
                 before = before[0] if _is_nested(before) else before
             output = ops.where(_like(keep, output), output, before)
             new = tree.map_structure(lambda n, s: ops.where(_like(keep, n), n, s), new, states)
-            return new, output
+            return new, None if state_is_output else output
 
         xs: Any = steps_first
         if mask is not None:
@@ -295,6 +298,8 @@ class RNN(Layer):
             outputs = ops.stack(made)
         else:
             states, outputs = ops.scan(step, initial_state, xs)
+        if state_is_output:
+            return states[0], None, states
         return outputs[-1], ops.swapaxes(outputs, 0, 1), states
 
     def call(
