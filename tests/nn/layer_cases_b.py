@@ -1,8 +1,8 @@
 """Cases of the convolution, pooling, recurrent and attention layers: how to make each, and the shape of its input.
 
 Each row is (label, make, input shapes, call arguments). `make` gets a module of layers, ours or the real Keras', so
-that both are made by the same words. Layers that take several tensors have several input shapes; `"list"` among the call
-arguments says that they come as one list.
+that both are made by the same words. Layers that take several tensors have several input shapes; `"list"` among the
+call arguments says that they come as one list.
 """
 
 from __future__ import annotations
