@@ -104,7 +104,7 @@ def test_unknown_lengths_in_a_model():
 
 def test_a_subclass_may_compute_attention_itself():
     class Mean(am.layers.MultiHeadAttention):
-        def _compute_attention(self, query, key, value, attention_mask=None, training=None, **kwargs):
+        def _compute_attention(self, query, key, value, attention_mask=None, training=None, scores=False):
             self.seen = attention_mask
             return am.ops.broadcast_to(am.ops.mean(value, axis=1, keepdims=True), (*query.shape[:-1], 3)), None
 
