@@ -21,6 +21,7 @@ class Context(threading.local):
     names: tuple[str, ...] = ()
     autocast: Any = None
     device: str | None = None
+    allocate: Any = None  # told (shape, dtype) of each variable before its first value is made; may refuse
     busy: bool = False  # whether ops have more to do than to compute: a trace or a tape is active
 
     def enter(self, **changes: Any) -> dict[str, Any]:

@@ -88,6 +88,8 @@ class Variable(Operand):
             if any(d is None for d in shape):
                 fail(ShapeError, "a variable needs a known shape", where="Variable", received=f"shape {tuple(shape)}")
             dtype = dtypes.standardize(dtype)
+            if context.allocate is not None:
+                context.allocate(shape, dtype)
             return as_tensor(initializer(tuple(int(d) for d in shape), dtype=dtype), dtype)
         value = as_tensor(initializer, dtype)
         if shape is not None and tuple(shape) != value.shape:
