@@ -13,6 +13,7 @@ _PUBLIC: dict[str, Any] = {}  # "keras.layers.Dense" -> the class
 _PATHS: dict[Any, str] = {}  # the class -> its first public path
 _CUSTOM: dict[str, Any] = {}  # "package>Name" -> a user's class or function
 _CUSTOM_NAMES: dict[Any, str] = {}
+_WAITING: list[Callable[[], Any]] = []  # what registers more classes, called when a name is not found
 _state = threading.local()
 
 
@@ -47,7 +48,18 @@ def public_path(obj: Any) -> str | None:
 
 def public_object(path: str) -> Any:
     """The object of a public path, or None."""
+    if path not in _PUBLIC:
+        while _WAITING:
+            _WAITING.pop()()
     return _PUBLIC.get(path)
+
+
+def when_missing(load: Callable[[], Any]) -> None:
+    """Call `load` once, when a name is asked for that is not registered yet.
+
+    The package's own modules are imported when they are first used; a file may name any class of theirs before that.
+    """
+    _WAITING.append(load)
 
 
 def exports(module: str) -> dict[str, Any]:
