@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "amalthea"
 FOLDERS = ("core", "ops", "compiler", "backends", "nn", "data", "train", "saving", "export", "models")
+PUBLIC = ("optimizers",)  # thin public modules that have modules of their own
 FRAMEWORKS = {"tensorflow", "torch", "jax", "jaxlib", "keras", "flax", "mlx", "tinygrad"}
 BY_NAME = {("amalthea.core.backend", "amalthea.backends")}  # the one dynamic import: the core looks for a backend
 LONGEST = 600
@@ -130,7 +131,8 @@ def measured_files() -> list[Path]:
 
 def test_every_folder_of_the_package_has_its_place_in_the_order() -> None:
     folders = {path.name for path in PACKAGE.iterdir() if path.is_dir() and any(path.rglob("*.py"))}
-    assert folders <= set(FOLDERS), f"give these folders a place in FOLDERS: {sorted(folders - set(FOLDERS))}"
+    homeless = folders - set(FOLDERS) - set(PUBLIC)
+    assert not homeless, f"give these folders a place in FOLDERS: {sorted(homeless)}"
 
 
 def test_folders_import_downwards_only() -> None:
