@@ -11,15 +11,13 @@ from typing import Any
 from amalthea import ops
 from amalthea.core.config import floatx
 from amalthea.core.context import context, eager_scope, name_scope, no_tapes
-from amalthea.core.dtypes import is_floating
-from amalthea.core.errors import DTypeError, ShapeError, fail
 from amalthea.core.function import function
 from amalthea.core.tensor import Tensor, as_tensor
 from amalthea.core.variable import Variable
 from amalthea.nn.naming import auto_name
 from amalthea.nn.objects import deserialize_keras_object, public, serialize_keras_object
-from amalthea.nn.optimizers.clipping import clip_by_global_norm, clip_by_norm
 from amalthea.nn.optimizers.conditional import only_where
+from amalthea.nn.optimizers.gradients import clip_by_global_norm, clip_by_norm, fitting
 from amalthea.nn.optimizers.schedules import BUILT_IN, LearningRateSchedule
 from amalthea.nn.optimizers.state import OptimizerState
 from amalthea.nn.stateless import borrowed_values, current_values
@@ -406,28 +404,7 @@ class Optimizer(OptimizerState):
             self._report_missing(missing, len(grads))
             kept = [(g, v) for g, v in zip(grads, variables, strict=True) if g is not None]
             grads, variables = [g for g, _ in kept], [v for _, v in kept]
-        for i, (gradient, variable) in enumerate(zip(grads, variables, strict=True)):
-            if not isinstance(gradient, Tensor):
-                gradient = grads[i] = as_tensor(gradient)
-            if gradient.shape != variable.shape:
-                fail(
-                    ShapeError,
-                    f"the gradient of variable '{variable.path}' must have the variable's shape",
-                    where=self.name,
-                    received=f"a gradient of shape {gradient.shape}, the variable of shape {variable.shape}",
-                    fix="pass gradients in the order of the variables",
-                )
-            if gradient.dtype != variable.dtype:
-                if not is_floating(gradient.dtype) and not is_floating(variable.dtype):
-                    fail(
-                        DTypeError,
-                        f"variable '{variable.path}' is not a real number and cannot be trained",
-                        where=self.name,
-                        received=f"dtype {variable.dtype}",
-                        fix="make it with trainable=False",
-                    )
-                grads[i] = as_tensor(gradient, variable.dtype)
-        return grads, variables
+        return [fitting(self.name, g, v) for g, v in zip(grads, variables, strict=True)], variables
 
     def _report_missing(self, paths: list[str], number: int) -> None:
         if len(paths) == number:
