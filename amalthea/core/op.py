@@ -118,11 +118,15 @@ class Primitive(Op):
         self.plans: dict[Any, _Plan] = {}
         self.n = len(self.tensors)
         self.static = tuple(p for p in self.parameters if p not in self.tensors)
+        self.template = {name: self.signature.parameters[name].default for name in self.static}
+        self.required = tuple(name for name, value in self.template.items() if value is inspect.Parameter.empty)
 
     def _check(self) -> None:
         super()._check()
         if self.gradient is None:
             raise TypeError(f"[{self.name}] a primitive needs a gradient rule, or gradient=nondifferentiable")
+        if self.parameters[: len(self.tensors)] != self.tensors:
+            raise TypeError(f"[{self.name}] the tensor parameters of a primitive come first")
         if isinstance(self.gradient, tuple) and len(self.gradient) != len(self.tensors):
             raise TypeError(f"[{self.name}] one gradient rule per tensor input: {self.tensors}")
 
@@ -130,16 +134,31 @@ class Primitive(Op):
 
     def split(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Sequence[Any], dict[str, Any]]:
         """The tensor inputs in order and the static attributes by name."""
-        if not kwargs and len(args) == len(self.parameters) == self.n and not self.variadic:
-            return args, kwargs
-        bound = self.bind(args, kwargs)
+        n = self.n
+        if len(args) < n or len(args) > len(self.parameters):
+            return self._split_slowly(args, kwargs)
+        attrs = self.template.copy()
+        for name in kwargs:
+            if name not in attrs:
+                return self._split_slowly(args, kwargs)
+        attrs.update(kwargs)
+        if len(args) > n:
+            for name, value in zip(self.static, args[n:], strict=False):
+                if name in kwargs:
+                    return self._split_slowly(args, kwargs)
+                attrs[name] = value
+        if self.required and any(attrs[name] is inspect.Parameter.empty for name in self.required):
+            return self._split_slowly(args, kwargs)
         if self.variadic:
-            inputs = bound[self.variadic[0]]
-            if not isinstance(inputs, (list, tuple)):
-                inputs = list(inputs)
-            inputs = [*inputs, *(bound[t] for t in self.tensors if t not in self.variadic)]
-        else:
-            inputs = [bound[t] for t in self.tensors]
+            first = args[0]
+            return [*(first if isinstance(first, (list, tuple)) else list(first)), *args[1:n]], attrs
+        return args[:n], attrs
+
+    def _split_slowly(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Sequence[Any], dict[str, Any]]:
+        bound = self.bind(args, kwargs)
+        inputs = [bound[t] for t in self.tensors]
+        if self.variadic:
+            inputs = [*bound[self.tensors[0]], *inputs[1:]]
         return inputs, {name: bound[name] for name in self.static}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -316,13 +335,10 @@ class Composite(Op):
         self.static = tuple(p for p in self.parameters if p not in self.tensors)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        for i in self.positions:
-            if i < len(args) and type(args[i]) is not Tensor:
-                break
-        else:
-            if not kwargs and not context.busy:
+        if context.trace is None and (self.gradient is None or not context.tapes):
+            if self._ready(args, kwargs):
                 try:
-                    return self.function(*args)
+                    return self.function(*args, **kwargs)
                 except AmaltheaError as error:
                     error.where = self.name
                     raise
@@ -330,6 +346,17 @@ class Composite(Op):
                     self.bind(args, kwargs)
                     raise
         return self._call(self.converted(self.bind(args, kwargs)))
+
+    def _ready(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        """Whether all tensor arguments are tensors with values already, so that the body can be called as it is."""
+        n = len(args)
+        for i in self.positions:
+            if i < n and type(args[i]) is not Tensor:
+                return False
+        for name in kwargs:
+            if name in self.tensors and type(kwargs[name]) is not Tensor:
+                return False
+        return True
 
     def _call(self, bound: dict[str, Any]) -> Any:
         found: list[Tensor] = []
