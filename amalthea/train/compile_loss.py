@@ -56,6 +56,7 @@ class CompileLoss:
         self.metrics: list[Any] = []
         self.label_rules: list[LabelRule] = []
         self._expected: list[Path] = []
+        self._form: Any = None
 
     @property
     def variables(self) -> list[Any]:
@@ -89,6 +90,7 @@ class CompileLoss:
         self.metrics = (
             [metrics.Mean(name=f"{term.name}_loss") for term in self.terms] if len(self.terms) > 1 else []
         )
+        self._form = tree.map_structure(lambda _: 0, y_pred)
         self.built = True
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
@@ -137,15 +139,14 @@ class CompileLoss:
             total = value if total is None else total + value
         return total
 
-    def check_labels(self, y_true: Any, y_pred: Any, where: str = "fit") -> None:
+    def check_labels(self, y_true: Any, where: str = "fit") -> None:
         """Refuse targets with NaN or with class indices that name no class.
 
         Args:
             y_true: targets as NumPy arrays or Tensors.
-            y_pred: outputs; only the structure is read.
             where: the method used in errors.
         """
-        y_true = self._align(y_true, y_pred)
+        y_true = self._align(y_true, self._form)
         for rule in self.label_rules:
             check_labels(rule, _target(y_true, rule.path), where)
 

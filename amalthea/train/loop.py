@@ -105,6 +105,11 @@ class Epochs:
             self._iterator = None
         self.adapter.on_epoch_end()
 
+    def rewind(self) -> None:
+        """Begin the next epoch at the start of the data, where the data can begin anew."""
+        if self.adapter.restarts:
+            self.close()
+
     def close(self) -> None:
         """Let go of the data: workers that read ahead stop."""
         close = getattr(self._iterator, "close", None)
