@@ -62,15 +62,17 @@ class UnsupportedError(AmaltheaError, NotImplementedError):
 
 
 def fail(
-    kind: type[AmaltheaError],
+    kind: type[Exception],
     message: str,
     *,
     where: str | None = None,
     received: str | None = None,
     fix: str | None = None,
 ) -> NoReturn:
-    """Raise `kind` in the standard form; the layers being called are added from the context."""
-    raise kind(message, where=where, received=received, fix=fix)
+    """Raise `kind`, one of these or a built-in exception, in the standard form; layers are added from the context."""
+    if issubclass(kind, AmaltheaError):
+        raise kind(message, where=where, received=received, fix=fix)
+    raise kind(str(AmaltheaError(message, where=where, received=received, fix=fix)))
 
 
 def user_line() -> str:
