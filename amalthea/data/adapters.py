@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from amalthea.core import tree
-from amalthea.core.errors import fail
+from amalthea.core.errors import ArgumentError, fail
 from amalthea.data.arrays import ArrayAdapter
 from amalthea.data.batches import is_arraylike
 from amalthea.data.iterables import IterableAdapter
@@ -55,7 +55,7 @@ def get_adapter(
         class_weight = check_class_weight(class_weight, where)
     if x is None:
         fail(
-            ValueError,
+            ArgumentError,
             "no data was given",
             where=where,
             received="x=None",
@@ -67,7 +67,7 @@ def get_adapter(
     for name, value, meaning in (("y", y, "targets"), ("sample_weight", sample_weight, "sample weights")):
         if value is not None:
             fail(
-                ValueError,
+                ArgumentError,
                 f"x is {described}, which carries its own {meaning}, so `{name}` cannot be given besides",
                 where=where,
                 received=f"{name} of type {type(value).__name__}",
@@ -80,7 +80,7 @@ def get_adapter(
             warnings.warn(f"shuffle='batch' has no effect: x is {described} and orders itself", stacklevel=3)
         return IterableAdapter(x, class_weight, where, described)
     return fail(
-        ValueError,
+        ArgumentError,
         "this kind of data cannot be read",
         where=where,
         received=f"x of type {type(x).__name__}",
@@ -98,7 +98,7 @@ def _check_counts(batch_size: Any, steps: Any, where: str) -> None:
             whole = False
         if not whole or value <= 0:
             fail(
-                ValueError,
+                ArgumentError,
                 f"`{name}` must be a whole number of at least 1",
                 where=where,
                 received=f"{name}={value!r}",

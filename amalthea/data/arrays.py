@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from amalthea.core import config, tree
-from amalthea.core.errors import fail
+from amalthea.core.errors import ArgumentError, fail
 from amalthea.data.batches import is_arraylike, pack_x_y_sample_weight, to_array
 from amalthea.data.order import permutation
 from amalthea.data.protocol import DataAdapter
@@ -98,7 +98,9 @@ class ArrayAdapter(DataAdapter):
 
         data = self.data
         if type(data) is tuple:
-            return tuple([cut(d) if d is None or isinstance(d, np.ndarray) else tree.map_structure(cut, d) for d in data])
+            return tuple(
+                [cut(d) if d is None or isinstance(d, np.ndarray) else tree.map_structure(cut, d) for d in data]
+            )
         return tree.map_structure(cut, data)
 
 
@@ -122,7 +124,7 @@ def convert(structure: Any, argument: str, where: str) -> Any:
             return None
         if type(value).__module__.startswith("scipy.sparse"):
             fail(
-                ValueError,
+                ArgumentError,
                 f"`{argument}` is a sparse matrix, which is not supported",
                 where=where,
                 received=f"{type(value).__name__} of shape {value.shape}",
@@ -130,7 +132,7 @@ def convert(structure: Any, argument: str, where: str) -> Any:
             )
         if not is_arraylike(value):
             fail(
-                ValueError,
+                ArgumentError,
                 f"`{argument}` must hold arrays",
                 where=where,
                 received=f"a value of type {type(value).__name__}"
@@ -140,7 +142,7 @@ def convert(structure: Any, argument: str, where: str) -> Any:
         array = to_array(value, argument, where)
         if array.ndim == 0:
             fail(
-                ValueError,
+                ArgumentError,
                 f"`{argument}` must have a first axis that counts the samples",
                 where=where,
                 received="a scalar",
@@ -163,11 +165,11 @@ def count_samples(x: Any, y: Any, sample_weight: Any, where: str) -> int:
     }
     distinct = {length for group in lengths.values() for length in group}
     if not distinct:
-        fail(ValueError, "no data was given", where=where, received="no arrays", fix="pass at least one array as x")
+        fail(ArgumentError, "no data was given", where=where, received="no arrays", fix="pass at least one array as x")
     if len(distinct) > 1:
         sizes = ", ".join(f"{name}: {', '.join(map(str, group))}" for name, group in lengths.items() if group)
         fail(
-            ValueError,
+            ArgumentError,
             "the arrays hold different numbers of samples",
             where=where,
             received=f"samples {sizes}",
@@ -176,7 +178,7 @@ def count_samples(x: Any, y: Any, sample_weight: Any, where: str) -> int:
     (samples,) = distinct
     if samples == 0:
         fail(
-            ValueError,
+            ArgumentError,
             "the data set is empty",
             where=where,
             received=f"x of shape {_shapes(x)}",
@@ -206,7 +208,7 @@ def train_validation_split(x: Any, y: Any, sample_weight: Any, fraction: float) 
     """
     if not 0 < fraction < 1:
         fail(
-            ValueError,
+            ArgumentError,
             "`validation_split` must lie between 0 and 1",
             where="fit",
             received=f"validation_split={fraction!r}",
@@ -214,7 +216,7 @@ def train_validation_split(x: Any, y: Any, sample_weight: Any, fraction: float) 
         )
     if not (is_arraylike(x) or isinstance(x, (list, tuple, dict))):
         fail(
-            ValueError,
+            ArgumentError,
             "`validation_split` can only cut arrays",
             where="fit",
             received=f"x of type {type(x).__name__}",
@@ -225,7 +227,7 @@ def train_validation_split(x: Any, y: Any, sample_weight: Any, fraction: float) 
     at = math.floor(samples * (1.0 - fraction))
     if at in (0, samples):
         fail(
-            ValueError,
+            ArgumentError,
             "there are too few samples to split",
             where="fit",
             received=f"{samples} samples, validation_split={fraction!r}",
@@ -241,17 +243,17 @@ def train_validation_split(x: Any, y: Any, sample_weight: Any, fraction: float) 
 def _weights_of_classes(y: Any, sample_weight: Any, class_weight: dict[int, float], where: str) -> np.ndarray:
     if sample_weight is not None:
         fail(
-            ValueError,
+            ArgumentError,
             "`class_weight` and `sample_weight` cannot be given together",
             where=where,
             received="both",
             fix="multiply them yourself and pass the product as sample_weight",
         )
     if y is None:
-        fail(ValueError, "`class_weight` needs targets", where=where, received="y=None", fix="pass y as well")
+        fail(ArgumentError, "`class_weight` needs targets", where=where, received="y=None", fix="pass y as well")
     if not isinstance(y, np.ndarray):
         fail(
-            ValueError,
+            ArgumentError,
             "`class_weight` works for models with one output",
             where=where,
             received=f"{len(tree.flatten(y))} targets",
@@ -268,7 +270,7 @@ def _spread_weights(y: Any, sample_weight: Any, where: str) -> Any:
             tree.assert_same(y, sample_weight)
         except (ValueError, TypeError):
             fail(
-                ValueError,
+                ArgumentError,
                 "`sample_weight` must be one array, or have the structure of y",
                 where=where,
                 received=f"y {_shapes(y)}, sample_weight {_shapes(sample_weight)}",
@@ -277,7 +279,7 @@ def _spread_weights(y: Any, sample_weight: Any, where: str) -> Any:
         return sample_weight
     if sample_weight.ndim > 1 and sample_weight.shape[1:] != (1,):
         fail(
-            ValueError,
+            ArgumentError,
             "one `sample_weight` for several outputs must hold one number for each sample",
             where=where,
             received=f"sample_weight of shape {sample_weight.shape}",

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from amalthea.core import config, tree
-from amalthea.core.errors import fail
+from amalthea.core.errors import ArgumentError, fail
 from amalthea.core.tensor import Tensor, as_tensor
 
 
@@ -30,7 +30,7 @@ def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
         return data, None, None
     if not 1 <= len(data) <= 3:
         fail(
-            ValueError,
+            ArgumentError,
             "a batch must be x, (x,), (x, y) or (x, y, sample_weight)",
             where="data",
             received=f"a tuple of {len(data)} entries",
@@ -105,7 +105,7 @@ def to_array(x: Any, argument: str = "x", where: str = "data") -> np.ndarray:
         array = np.asarray(x)
     if array.dtype.kind in "OUSMmVc" and not _is_extended_float(array.dtype):
         fail(
-            ValueError,
+            ArgumentError,
             f"`{argument}` does not hold numbers that a model can compute with",
             where=where,
             received=f"an array of dtype {array.dtype} and shape {array.shape}",
@@ -124,9 +124,11 @@ def _frame_to_numbers(frame: Any, array: np.ndarray, argument: str, where: str) 
         return array.astype(config.floatx())
     except (TypeError, ValueError):
         dtypes = getattr(frame, "dtypes", None)
-        columns = [str(c) for c, d in dtypes.items() if str(d) in ("object", "str", "string")] if frame.ndim == 2 else []
+        columns = (
+            [str(c) for c, d in dtypes.items() if str(d) in ("object", "str", "string")] if frame.ndim == 2 else []
+        )
         return fail(
-            ValueError,
+            ArgumentError,
             f"`{argument}` is a pandas frame with columns that hold no numbers",
             where=where,
             received=f"non-numeric columns {columns or [frame.name]}",

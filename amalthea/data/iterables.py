@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from amalthea.core.errors import fail
+from amalthea.core.errors import ArgumentError, fail
 from amalthea.data.protocol import DataAdapter
 from amalthea.data.weights import class_weight_to_sample_weight
 
@@ -51,7 +51,7 @@ class IterableAdapter(DataAdapter):
             batch = next(self._begun)
         except StopIteration:
             fail(
-                ValueError,
+                ArgumentError,
                 "the data set is empty",
                 where=self._where,
                 received=f"{self.kind} that yields no batch",
@@ -82,7 +82,7 @@ def complete_batch(batch: Any, class_weight: dict[int, float] | None, where: str
         batch = tuple(batch)
     if batch is None or (isinstance(batch, tuple) and not 1 <= len(batch) <= 3):
         fail(
-            ValueError,
+            ArgumentError,
             f"{kind} must yield x, (x,), (x, y) or (x, y, sample_weight)",
             where=where,
             received="None" if batch is None else f"a tuple of {len(batch)} entries",
@@ -92,10 +92,12 @@ def complete_batch(batch: Any, class_weight: dict[int, float] | None, where: str
         return batch
     if not isinstance(batch, tuple) or len(batch) != 2:
         fail(
-            ValueError,
+            ArgumentError,
             "`class_weight` needs batches of (x, y)",
             where=where,
-            received="sample weights in the batch" if isinstance(batch, tuple) and len(batch) == 3 else "a batch without y",
+            received="sample weights in the batch"
+            if isinstance(batch, tuple) and len(batch) == 3
+            else "a batch without y",
             fix="yield (x, y), or leave class_weight out",
         )
     return (*batch, class_weight_to_sample_weight(batch[1], class_weight, where))

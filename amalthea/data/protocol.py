@@ -48,8 +48,8 @@ class DataAdapter(ABC):
         """The first batch, without using it up: shapes and dtypes are read from it before training."""
         return next(iter(self.batches()))
 
-    def on_epoch_begin(self) -> None:
+    def on_epoch_begin(self) -> None:  # noqa: B027 (optional, not abstract)
         """Called before each pass."""
 
-    def on_epoch_end(self) -> None:
+    def on_epoch_end(self) -> None:  # noqa: B027 (optional, not abstract)
         """Called after each pass."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any
 
-from amalthea.core.errors import fail
+from amalthea.core.errors import ArgumentError, fail
 from amalthea.data.iterables import complete_batch
 from amalthea.data.order import permutation
 from amalthea.data.protocol import DataAdapter
@@ -142,7 +142,7 @@ class PyDatasetAdapter(DataAdapter):
         self._ahead = max(1, int(getattr(dataset, "max_queue_size", 10) or 1))
         if self.num_batches == 0:
             fail(
-                ValueError,
+                ArgumentError,
                 "the data set is empty",
                 where=where,
                 received=f"{type(dataset).__name__} of length 0",

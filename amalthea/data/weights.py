@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from amalthea.core import config
-from amalthea.core.errors import fail
+from amalthea.core.errors import ArgumentError, fail
 from amalthea.data.batches import to_array
 
 
@@ -31,7 +31,7 @@ def check_class_weight(class_weight: Any, where: str = "fit") -> dict[int, float
     """
     if not isinstance(class_weight, Mapping):
         fail(
-            ValueError,
+            ArgumentError,
             "`class_weight` must be a dict from class index to weight",
             where=where,
             received=f"class_weight={class_weight!r}",
@@ -42,7 +42,7 @@ def check_class_weight(class_weight: Any, where: str = "fit") -> dict[int, float
         whole = isinstance(key, numbers.Real) and not isinstance(key, bool) and float(key).is_integer() and key >= 0
         if not whole:
             fail(
-                ValueError,
+                ArgumentError,
                 "the keys of `class_weight` must be class indices",
                 where=where,
                 received=f"key {key!r} of type {type(key).__name__}",
@@ -50,7 +50,7 @@ def check_class_weight(class_weight: Any, where: str = "fit") -> dict[int, float
             )
         if not isinstance(value, (numbers.Real, np.generic)) or not np.isfinite(float(value)):
             fail(
-                ValueError,
+                ArgumentError,
                 "the values of `class_weight` must be finite numbers",
                 where=where,
                 received=f"class_weight[{key!r}]={value!r}",
@@ -88,7 +88,7 @@ def class_weight_to_sample_weight(y: Any, class_weight: Mapping[int, float], whe
     highest = max(int(labels.max()), max(class_weight, default=0))
     if one_hot_classes is not None and max(class_weight, default=0) >= one_hot_classes:
         fail(
-            ValueError,
+            ArgumentError,
             f"`class_weight` names class {max(class_weight)}, and y has {one_hot_classes} classes",
             where=where,
             received=f"class_weight keys {sorted(class_weight)}, y of shape {tuple(np.shape(y))}",

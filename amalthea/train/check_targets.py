@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from amalthea.core.errors import ShapeError, fail
+from amalthea.core.errors import ArgumentError, ShapeError, fail
 from amalthea.core.tensor import Tensor
 from amalthea.train.structure import Path
 
@@ -141,7 +141,7 @@ def check_labels(rule: LabelRule, target: Any, where: str = "fit") -> None:
         if not np.isfinite(total) and np.isnan(target).any():
             rows = np.unique(np.nonzero(np.isnan(target))[0])
             fail(
-                ValueError,
+                ArgumentError,
                 f"the targets of output {rule.name!r} hold NaN, so the loss would be NaN",
                 where=where,
                 received=f"NaN in {len(rows)} of {len(target)} samples, first at index {int(rows[0])}",
@@ -159,7 +159,7 @@ def check_labels(rule: LabelRule, target: Any, where: str = "fit") -> None:
         return
     first = target[bad].flat[0]
     fail(
-        ValueError,
+        ArgumentError,
         f"the targets of output {rule.name!r} name classes that the model does not have: it has {rule.classes}, "
         f"numbered 0 to {rule.classes - 1}",
         where=where,

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from amalthea import ops
 from amalthea.core import config, tree
-from amalthea.core.errors import fail
+from amalthea.core.errors import ArgumentError, fail
 from amalthea.nn import metrics
 from amalthea.train.check_targets import LabelRule, check_labels, check_shapes, label_rule
 from amalthea.train.resolve import get_loss
@@ -25,9 +25,9 @@ class Term(NamedTuple):
 class CompileLoss:
     """The total loss of a model, as `compile(loss=..., loss_weights=...)` describes it.
 
-    A single loss holds for every output. Several are given in a list in the order of the outputs, in a dict by the names
-    of the outputs, or in the structure of the outputs; None leaves an output without a loss. Names are resolved when the
-    first targets and outputs are seen.
+    A single loss holds for every output. Several are given in a list in the order of the outputs, in a dict by the
+    names of the outputs, or in the structure of the outputs; None leaves an output without a loss. Names are resolved
+    when the first targets and outputs are seen.
 
     Args:
         loss: the `loss` argument of `compile`.
@@ -41,7 +41,7 @@ class CompileLoss:
     def __init__(self, loss: Any, loss_weights: Any = None, output_names: list[str] | None = None) -> None:
         if loss_weights is not None and not isinstance(loss_weights, (list, tuple, dict, float, int)):
             fail(
-                ValueError,
+                ArgumentError,
                 "`loss_weights` must be a number, a list or a dict",
                 where="compile",
                 received=f"loss_weights={loss_weights!r}",
@@ -87,9 +87,7 @@ class CompileLoss:
             self.terms.append(Term(path, found, weight, _term_name(path, names.get(path), found)))
         rules = [label_rule(term.loss, term.path, term.name, at(y_pred, term.path)) for term in self.terms]
         self.label_rules = [rule for rule in rules if rule is not None]
-        self.metrics = (
-            [metrics.Mean(name=f"{term.name}_loss") for term in self.terms] if len(self.terms) > 1 else []
-        )
+        self.metrics = [metrics.Mean(name=f"{term.name}_loss") for term in self.terms] if len(self.terms) > 1 else []
         self._form = tree.map_structure(lambda _: 0, y_pred)
         self.built = True
 
@@ -106,7 +104,7 @@ class CompileLoss:
         """
         if y_true is None:
             fail(
-                ValueError,
+                ArgumentError,
                 "the loss needs targets, and none were given",
                 where="fit",
                 received=f"y=None, loss={_describe_loss(self.loss)}",
@@ -122,7 +120,7 @@ class CompileLoss:
             target, output = _target(y_true, path), at(y_pred, path)
             if target is None:
                 fail(
-                    ValueError,
+                    ArgumentError,
                     f"output {'/'.join(map(str, path)) or 0} has a loss and no target",
                     where="fit",
                     received=f"targets of shapes {shape_of(y_true)}",
@@ -194,13 +192,15 @@ class CompileLoss:
         described = f"outputs named {known}" if len(known) == len(paths) else f"outputs {shape_of(y_pred)}"
         if isinstance(value, dict):
             unknown = sorted(map(str, set(value) - set(known)))
-            fix = f"use the names of the outputs as keys; {unknown} are none" if known else "use the keys of the outputs"
+            fix = (
+                f"use the names of the outputs as keys; {unknown} are none" if known else "use the keys of the outputs"
+            )
         else:
             fix = f"give one entry for each of the {len(paths)} output{'s' if len(paths) > 1 else ''}"
             if len(paths) == 1 and argument == "loss":
                 fix += "; to add up several losses, pass a function that does so"
         fail(
-            ValueError,
+            ArgumentError,
             f"`{argument}` does not match the outputs of the model",
             where="compile",
             received=f"{argument}={_describe_loss(value)}, {described}",
@@ -217,7 +217,11 @@ class CompileLoss:
         if isinstance(value, dict):
             names = self._names(y_pred, paths)
             if self.output_names and len(self.output_names) == len(paths):
-                names = names if all(n in value for n in names.values()) else dict(zip(paths, self.output_names, strict=True))
+                names = (
+                    names
+                    if all(n in value for n in names.values())
+                    else dict(zip(paths, self.output_names, strict=True))
+                )
             wanted = [path for path in paths if not self._expected or path in self._expected]
             if all(names.get(path) in value for path in wanted):
                 return _ByPath({path: value.get(names[path]) for path in paths})
@@ -227,7 +231,7 @@ class CompileLoss:
                 return _ByPath(dict(zip(candidates, flat, strict=True)))
         known = f", outputs named {self.output_names}" if self.output_names else ""
         return fail(
-            ValueError,
+            ArgumentError,
             f"`{argument}` does not have the structure of the model's outputs",
             where="fit",
             received=f"{argument} {shape_of(value)}, outputs {shape_of(y_pred)}{known}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from amalthea.core import tree
-from amalthea.core.errors import fail
+from amalthea.core.errors import ArgumentError, fail
 from amalthea.nn.metrics import Metric
 from amalthea.train.resolve import get_metric
 from amalthea.train.structure import Path, at, is_nested, leaf_paths, same_paths, shape_of
@@ -37,7 +37,7 @@ class CompileMetrics(Metric):
         for argument, value in (("metrics", metrics), ("weighted_metrics", weighted_metrics)):
             if value and not isinstance(value, (list, tuple, dict)):
                 fail(
-                    ValueError,
+                    ArgumentError,
                     f"`{argument}` must be a list, tuple or dict",
                     where="compile",
                     received=f"{argument}={value!r}",
@@ -96,7 +96,7 @@ class CompileMetrics(Metric):
         """
         if y_true is None:
             fail(
-                ValueError,
+                ArgumentError,
                 "the metrics need targets, and none were given",
                 where="fit",
                 received="y=None",
@@ -125,7 +125,7 @@ class CompileMetrics(Metric):
             metric.reset_state()
 
     def result(self) -> dict[str, Any]:
-        """Results by name: prefixed by the output's name where there are several, `weighted_` or numbered on a clash."""
+        """Results by name: prefixed by the output's where there are several, `weighted_` or numbered on a clash."""
         results: dict[str, Any] = {}
         if not self.built:
             return results
@@ -181,7 +181,7 @@ def _spread(asked: Any, argument: str, y_pred: Any, paths: list[Path], names: di
     known = [name for name in names.values() if name is not None]
     described = f"outputs named {known}" if len(known) == len(paths) else f"outputs {shape_of(y_pred)}"
     return fail(
-        ValueError,
+        ArgumentError,
         f"`{argument}` does not match the outputs of the model",
         where="compile",
         received=f"{argument}={asked!r}, {described}",
@@ -218,7 +218,7 @@ def _align(value: Any, y_pred: Any, paths: list[Path], names: dict[Path, Any]) -
     elif len(tree.flatten(value)) == len(paths):
         return dict(zip(paths, tree.flatten(value), strict=True))
     return fail(
-        ValueError,
+        ArgumentError,
         "the metrics' targets do not have the structure of the model's outputs",
         where="fit",
         received=f"targets {shape_of(value)}, outputs {shape_of(y_pred)}",

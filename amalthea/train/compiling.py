@@ -51,7 +51,7 @@ class Compiling:
         Args:
             optimizer: name or object of an optimizer.
             loss: name, function of `(y_true, y_pred)` or `Loss`; for several outputs a list in their order, a dict by
-                their names, or their structure. `"crossentropy"` chooses the binary, sparse or categorical one by shapes.
+                their names, or their structure. `"crossentropy"` chooses binary, sparse or categorical by shapes.
             loss_weights: what each output's loss is multiplied by in the total: a list or dict like `loss`.
             metrics: list of names, functions or `Metric`s; for several outputs a list or dict with one entry for each.
                 `"accuracy"` chooses the binary, sparse or categorical one by shapes.

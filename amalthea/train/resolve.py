@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from amalthea.core.errors import fail
+from amalthea.core.errors import ArgumentError, fail
 from amalthea.nn import losses, metrics
 
 ACCURACY = ("accuracy", "acc")
@@ -46,12 +46,13 @@ def check_names(structure: Any, argument: str) -> None:
             return
         (losses if argument == "loss" else metrics).get(structure)
     elif structure is not None and not callable(structure):
+        module, example = ("losses", 'loss="mse"') if argument == "loss" else ("metrics", f'{argument}=["accuracy"]')
         fail(
-            ValueError,
-            f"`{argument}` must hold names, functions or objects of amalthea.{'losses' if argument == 'loss' else 'metrics'}",
+            ArgumentError,
+            f"`{argument}` must hold names, functions or objects of amalthea.{module}",
             where="compile",
             received=f"{structure!r} of type {type(structure).__name__}",
-            fix=f'write for example {argument}="mse"' if argument == "loss" else f'write for example {argument}=["accuracy"]',
+            fix=f"write for example {example}",
         )
 
 

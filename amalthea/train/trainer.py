@@ -138,7 +138,13 @@ class Trainer(Stepping):
         return self.history  # type: ignore[attr-defined]
 
     def _fit_epoch(
-        self, epoch: int, data: Epochs, held_out: Epochs | None, freq: Any, callbacks: CallbackList, interrupts: Interrupts
+        self,
+        epoch: int,
+        data: Epochs,
+        held_out: Epochs | None,
+        freq: Any,
+        callbacks: CallbackList,
+        interrupts: Interrupts,
     ) -> dict[str, Any]:
         self.reset_metrics()
         callbacks.on_epoch_begin(epoch)
@@ -399,7 +405,9 @@ class Trainer(Stepping):
 
     def _validation(self, given: Any, batch_size: int | None, steps: int | None, epochs: int) -> Epochs:
         where = "fit(validation_data=...)"
-        x, y, sample_weight = unpack_x_y_sample_weight(given) if isinstance(given, (tuple, list)) else (given, None, None)
+        x, y, sample_weight = (
+            unpack_x_y_sample_weight(given) if isinstance(given, (tuple, list)) else (given, None, None)
+        )
         adapter = get_adapter(x, y, sample_weight, batch_size, steps, where=where)
         _check_endless(adapter, steps, epochs, where, "validation_steps")
         return Epochs(adapter, steps, Execution(self.steps_per_execution))

@@ -7,7 +7,7 @@ import os
 import shutil
 from typing import Any
 
-from amalthea.core.errors import fail
+from amalthea.core.errors import ArgumentError, fail
 from amalthea.train.callbacks.callback import Callback, Logs
 from amalthea.train.callbacks.model_checkpoint import check_save_freq
 
@@ -29,7 +29,8 @@ class BackupAndRestore(Callback):
         delete_checkpoint: whether to remove the backup once training is complete.
 
     Raises:
-        ValueError: if `backup_dir` is empty, `save_freq` something else, or the model is not built when training starts.
+        ValueError: if `backup_dir` is empty, `save_freq` something else, or the model is not built when training
+            starts.
 
     >>> backup = BackupAndRestore("backup")
     """
@@ -50,7 +51,7 @@ class BackupAndRestore(Callback):
         self._current_epoch = 0
         if not backup_dir:
             fail(
-                ValueError,
+                ArgumentError,
                 "`backup_dir` is empty",
                 where="BackupAndRestore",
                 received=f"backup_dir={backup_dir!r}",
@@ -87,7 +88,7 @@ class BackupAndRestore(Callback):
         model = self.model
         if not model.built:
             fail(
-                ValueError,
+                ArgumentError,
                 "a backup can only be restored into a model that is built",
                 where="BackupAndRestore",
                 received=f"model {model.name!r}, which has no weights yet",
@@ -127,9 +128,7 @@ class BackupAndRestore(Callback):
         if self.double_checkpoint and previous is not None:
             shutil.copy2(record_path, record_path + ".new")
             os.replace(record_path + ".new", record_path + ".bkp")
-        _write_whole(
-            record_path, {"epoch": self._current_epoch, "batch": self._last_batch_seen, "weights": weights}
-        )
+        _write_whole(record_path, {"epoch": self._current_epoch, "batch": self._last_batch_seen, "weights": weights})
         keep = {weights, self._weights_named_by(record_path + ".bkp")}
         for name in os.listdir(self.backup_dir):
             if name.endswith(".weights.h5") and name not in keep:

@@ -14,8 +14,9 @@ class Callback:
         params: dict with `verbose`, `epochs` and `steps` of the running call.
         model: the model that trains. Setting `model.stop_training = True` ends training after the running step.
 
-    `logs` is a dict from metric names to floats: the means over the epoch so far for batch methods, the epoch's results
-    (with `val_` results where there was validation) in `on_epoch_end`. What one callback writes into it, later ones see.
+    `logs` is a dict from metric names to floats: the means over the epoch so far for batch methods, the epoch's
+    results (with `val_` results where there was validation) in `on_epoch_end`. What one callback writes into it, later
+    ones see.
 
     With `steps_per_execution=N` the batch methods run once for N batches.
 

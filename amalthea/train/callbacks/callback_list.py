@@ -12,7 +12,9 @@ from amalthea.train.callbacks.history import History
 from amalthea.train.callbacks.logs import pythonify_logs
 from amalthea.train.callbacks.progbar_logger import ProgbarLogger
 
-BATCH_METHODS = tuple(f"on_{phase}_batch_{moment}" for phase in ("train", "test", "predict") for moment in ("begin", "end"))
+BATCH_METHODS = tuple(
+    f"on_{phase}_batch_{moment}" for phase in ("train", "test", "predict") for moment in ("begin", "end")
+)
 
 
 class CallbackList(Callback):

@@ -39,7 +39,7 @@ class CSVLogger(Callback):
         if self.append and os.path.exists(self.filename):
             with open(self.filename) as there:
                 self.append_header = not there.readline()
-        self.csv_file = open(self.filename, "a" if self.append else "w", newline="")  # noqa: SIM115
+        self.csv_file = open(self.filename, "a" if self.append else "w", newline="")
         self.keys = None
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from amalthea.core.errors import fail
+from amalthea.core.errors import ArgumentError, fail
 from amalthea.train.callbacks.callback import Callback, Logs
 
 
@@ -31,7 +31,7 @@ class LearningRateScheduler(Callback):
         optimizer = self.model.optimizer
         if not hasattr(optimizer, "learning_rate"):
             fail(
-                ValueError,
+                ArgumentError,
                 "the optimizer has no learning rate",
                 where="LearningRateScheduler",
                 received=f"optimizer {optimizer!r}",
@@ -43,7 +43,7 @@ class LearningRateScheduler(Callback):
             converted = getattr(rate, "numpy", None)
             if converted is None or np.ndim(rate) != 0:
                 fail(
-                    ValueError,
+                    ArgumentError,
                     "`schedule` must return a float",
                     where="LearningRateScheduler",
                     received=f"{rate!r} of type {type(rate).__name__}",

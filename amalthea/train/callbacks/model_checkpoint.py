@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from amalthea.core.errors import fail
+from amalthea.core.errors import ArgumentError, fail
 from amalthea.train.callbacks.callback import Logs
 from amalthea.train.callbacks.monitor import MonitorCallback
 
@@ -59,7 +59,7 @@ class ModelCheckpoint(MonitorCallback):
         endings = (".weights.h5",) if save_weights_only else (".keras", ".h5")
         if not self.filepath.endswith(endings):
             fail(
-                ValueError,
+                ArgumentError,
                 f"`filepath` must end in {' or '.join(endings)}"
                 + (" where only weights are saved" if save_weights_only else ""),
                 where="ModelCheckpoint",
@@ -155,7 +155,7 @@ def check_save_freq(save_freq: Any, where: str) -> None:
     """Check that a `save_freq` argument is `"epoch"` or a positive integer."""
     if save_freq != "epoch" and not (isinstance(save_freq, int) and not isinstance(save_freq, bool) and save_freq > 0):
         fail(
-            ValueError,
+            ArgumentError,
             '`save_freq` must be "epoch" or a number of batches',
             where=where,
             received=f"save_freq={save_freq!r}",

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from amalthea.core.errors import fail
+from amalthea.core.errors import ArgumentError, fail
 from amalthea.train.callbacks.callback import Callback
 
 
@@ -45,7 +45,7 @@ class MonitorCallback(Callback):
         direction = {"min": "down", "max": "up"}.get(self.mode) or self._direction()
         if direction is None:
             fail(
-                ValueError,
+                ArgumentError,
                 f"whether {self.monitor!r} shall rise or fall cannot be told from its name",
                 where=type(self).__name__,
                 received=f"monitor={self.monitor!r}, mode='auto'",

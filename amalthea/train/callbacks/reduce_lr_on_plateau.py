@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from amalthea.core.errors import fail
+from amalthea.core.errors import ArgumentError, fail
 from amalthea.train.callbacks.callback import Logs
 from amalthea.train.callbacks.learning_rate_scheduler import learning_rate_of, set_learning_rate
 from amalthea.train.callbacks.monitor import MonitorCallback
@@ -49,7 +49,7 @@ class ReduceLROnPlateau(MonitorCallback):
         super().__init__(monitor, mode, min_delta=min_delta)
         if factor >= 1.0:
             fail(
-                ValueError,
+                ArgumentError,
                 "`factor` must be below 1",
                 where="ReduceLROnPlateau",
                 received=f"factor={factor!r}",

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from amalthea.core.errors import fail
+from amalthea.core.errors import ArgumentError, fail
 from amalthea.train.callbacks.callback import Callback, Logs
 
 
@@ -35,7 +35,7 @@ class SwapEMAWeights(Callback):
         averages = getattr(optimizer, "_model_variables_moving_average", None)
         if not getattr(optimizer, "use_ema", False) or not averages:
             fail(
-                ValueError,
+                ArgumentError,
                 "the optimizer keeps no moving averages of the weights",
                 where="SwapEMAWeights",
                 received=f"optimizer {type(optimizer).__name__} with use_ema={getattr(optimizer, 'use_ema', False)}",
