@@ -11,6 +11,7 @@ from amalthea.core import dtypes as _dtypes
 from amalthea.core import tree as _tree
 from amalthea.core.tensor import KerasTensor as _KerasTensor
 from amalthea.core.tensor import Operand as _Operand
+from amalthea.data.batches import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from amalthea.data.pydataset import PyDataset
 from amalthea.nn.input_spec import InputSpec as _InputSpec  # noqa: F401  (registers the class)
 from amalthea.nn.layers.input_layer import InputLayer as _InputLayer
@@ -159,35 +160,6 @@ def pad_sequences(
         else:
             row[-len(kept) :] = kept
     return padded
-
-
-def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> Any:
-    """`x`, `(x, y)` or `(x, y, sample_weight)`, whichever says it all.
-
-    >>> pack_x_y_sample_weight(1, 2)
-    (1, 2)
-    """
-    if y is None:
-        return (x,) if isinstance(x, (list, tuple)) else x
-    return (x, y) if sample_weight is None else (x, y, sample_weight)
-
-
-def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
-    """`(x, y, sample_weight)` of a batch, None for what it has not.
-
-    >>> unpack_x_y_sample_weight((1, 2))
-    (1, 2, None)
-    """
-    if isinstance(data, list):
-        data = tuple(data)
-    if not isinstance(data, tuple):
-        return (data, None, None)
-    if len(data) <= 3:
-        return (*data, *(None,) * (3 - len(data)))  # type: ignore[return-value]
-    raise ValueError(
-        f"[unpack_x_y_sample_weight] a batch is x, (x, y) or (x, y, sample_weight). Received: {len(data)} items. "
-        "Fix: put several inputs into one list or dict."
-    )
 
 
 def is_keras_tensor(x: Any) -> bool:
