@@ -132,7 +132,7 @@ def is_shape(value: Any) -> bool:
 
 def as_shapes(value: Any) -> Any:
     """Shapes as tuples, where a file gives lists."""
-    if value is None or isinstance(value, (str, int, float)):
+    if value is None or callable(value) or isinstance(value, (str, int, float)):
         return value
     if is_shape(value):
         return tuple(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from amalthea.core import dtypes, tree
@@ -105,13 +106,14 @@ def accepts_quickly(spec: InputSpec, shape: tuple[Any, ...]) -> bool:
     return True
 
 
-def check_inputs(spec: Any, inputs: Any, where: str) -> None:
+def check_inputs(spec: Any, inputs: Any, where: str, weights: Sequence[Any] = ()) -> None:
     """Raise a clear error unless `inputs` (a tensor or a nested structure of tensors) meets `spec`.
 
     Args:
         spec: an `InputSpec`, a nested structure of them (None in it is unchecked), or None.
         inputs: what the layer was called on.
         where: class name of the layer, for the message; the layer's path comes from the context.
+        weights: the layer's variables, the first of which is shown in the message.
     """
     if not spec:
         return
@@ -153,7 +155,10 @@ def check_inputs(spec: Any, inputs: Any, where: str) -> None:
         if problem is not None:
             kind, message, fix = problem
             number = f" {position}" if len(specs) > 1 else ""
-            fail(kind, f"the input{number} {message}", where=where, received=f"input of {_shown(tensor)}", fix=fix)
+            received = f"input of {_shown(tensor)}"
+            if weights:
+                received += f", {weights[0].name} of shape {tuple(weights[0].shape)}"
+            fail(kind, f"the input{number} {message}", where=where, received=received, fix=fix)
 
 
 def _shown(x: Any) -> str:
@@ -173,9 +178,11 @@ def _problem(spec: InputSpec, shape: tuple[Any, ...], dtype: Any) -> tuple[type[
         return DTypeError, f"is {dtype} and the layer expects {spec.dtype}", f'cast it: ops.cast(x, "{spec.dtype}")'
     for axis, size in spec.axes.items():
         if size is not None and shape[axis] is not None and shape[axis] != size:
+            last = axis in (-1, rank - 1)
+            place = f"{shape[axis]} features on its last axis" if last else f"size {shape[axis]} on axis {axis}"
             return (
                 ShapeError,
-                f"has size {shape[axis]} on axis {axis} and the layer was built for {size}",
+                f"has {place} and the layer expects {size}",
                 f"give an input of size {size} there, or make a new layer for the new size",
             )
     if spec.shape is not None:

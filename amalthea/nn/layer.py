@@ -322,6 +322,13 @@ class Layer(LayerState, LayerDTypes, LayerConfig, LayerSymbols):
             )
         self.built = True
 
+    def _build_at_init(self) -> None:
+        """Call the layer built, at the end of `__init__`, if it has no state that depends on the input."""
+        if not self._has_build():
+            self.built = True
+            self._post_build()
+            self._lock_state()
+
     def _has_build(self) -> bool:
         return type(self).build is not Layer.build
 
@@ -399,14 +406,14 @@ class Layer(LayerState, LayerDTypes, LayerConfig, LayerSymbols):
             if not self._allow_non_tensor_positional_args:
                 self._check_positional(args)
             arguments = Arguments(facts, args, kwargs, where)
-            check_inputs(self._input_spec, arguments.first, where)
+            check_inputs(self._input_spec, arguments.first, where, self._own_variables())
         finally:
             context.restore(before)
         if not self.built and self._has_build():
             self.build(**shapes_for(self.build, arguments.shapes(), arguments, where))
             before = context.enter(layers=(*context.layers, self._label()))
             try:
-                check_inputs(self._input_spec, arguments.first, where)
+                check_inputs(self._input_spec, arguments.first, where, self._own_variables())
             finally:
                 context.restore(before)
         previous_mask = self._fill_masks(facts, arguments, kwargs)

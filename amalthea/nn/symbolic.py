@@ -54,6 +54,10 @@ class LayerSymbols:
             shapes = shapes_for(self.compute_output_shape, arguments.shapes(), arguments, type(self).__name__)
             shape = self.compute_output_shape(**shapes)
             return map_over_shapes(lambda item: KerasTensor(tuple(item), self.compute_dtype), shape)
+        return self._spec_by_calling(*args, **kwargs)
+
+    def _spec_by_calling(self, *args: Any, **kwargs: Any) -> Any:
+        """The output of `call` on symbolic tensors."""
         specs = abstract_call(self.call, *args, **kwargs)
         return tree.map_structure(lambda spec: KerasTensor(spec.shape, spec.dtype), specs)
 
@@ -64,7 +68,7 @@ class LayerSymbols:
             return map_over_shapes(lambda item: KerasTensor(tuple(item), self.compute_dtype), shape)
 
         named = {key.removesuffix("_shape"): tensors(shape) for key, shape in kwargs.items()}
-        return map_shapes(LayerSymbols.compute_output_spec(self, *[tensors(shape) for shape in args], **named))
+        return map_shapes(self._spec_by_calling(*[tensors(shape) for shape in args], **named))
 
     def inline(self, *args: Any, **kwargs: Any) -> Any:
         """The call, one level down in a graph: what is inside the layer instead of the layer as one node."""

@@ -1,0 +1,6 @@
+"""`keras.activations`: every name that `amalthea/nn/activations.py` makes public."""
+
+import amalthea.nn.activations
+from amalthea.nn.registry import exports
+
+globals().update(exports("keras.activations"))

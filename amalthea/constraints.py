@@ -1,0 +1,6 @@
+"""`keras.constraints`: every name that `amalthea/nn/constraints.py` makes public."""
+
+import amalthea.nn.constraints
+from amalthea.nn.registry import exports
+
+globals().update(exports("keras.constraints"))
