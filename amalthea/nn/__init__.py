@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 
@@ -12,6 +13,6 @@ def __getattr__(name: str) -> Any:
     from amalthea import ops
 
     found = None if name.startswith("_") else getattr(ops, name, None)
-    if found is None:
+    if found is None or isinstance(found, ModuleType):  # `from amalthea.nn import activations` means our own submodule
         raise AttributeError(f"module 'amalthea.nn' has no attribute {name!r}")
     return found
