@@ -61,6 +61,22 @@ def exponential(x: Any) -> Tensor:
     return ops.exp(x)
 
 
+@public("keras.activations.mish")
+def mish(x: Any) -> Tensor:
+    """`x * tanh(softplus(x))`.
+
+    Args:
+        x: a tensor.
+
+    Source: Misra, 2019, arXiv:1908.08681.
+
+    >>> float(mish(ops.zeros((1,)))[0])
+    0.0
+    """
+    x = as_tensor(x)
+    return x * ops.tanh(ops.softplus(x))
+
+
 @public("keras.activations.linear")
 def linear(x: Any) -> Any:
     """`x` itself: no activation.
@@ -81,7 +97,6 @@ hard_tanh = ops.hard_tanh
 leaky_relu = ops.leaky_relu
 log_sigmoid = ops.log_sigmoid
 log_softmax = ops.log_softmax
-mish = ops.mish
 relu6 = ops.relu6
 selu = ops.selu
 sigmoid = ops.sigmoid
@@ -106,7 +121,7 @@ _NAMED: dict[str, Callable[..., Any]] = {
         *(sparse_plus, sparse_sigmoid, sparsemax, squareplus, tanh, tanh_shrink, threshold),
     )
 }
-for _name, _fn in _NAMED.items():
+for _name, _fn in _NAMED.items():  # those of this file are registered already
     public(f"keras.activations.{_name}")(_fn)
 public("keras.activations.swish")(silu)
 public("keras.activations.hard_swish")(hard_silu)
