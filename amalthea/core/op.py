@@ -218,7 +218,7 @@ class Primitive(Op):
             out._array = result if type(result) is active.array_type else active.backend.to_array(result)
         else:
             out = tuple([wrap(active.backend.to_array(r)) for r in result])
-        if context.tapes:
+        if context.tapes and plan.floating:
             self.tape(inputs, out, plan.attrs)
         return out
 
@@ -266,7 +266,7 @@ class Primitive(Op):
         if self.variadic:
             arguments = (tuple(slots([tensors], [])), plan.attrs)
         out = record(self, tensors, plan.attrs, plan.out, arguments)
-        if context.tapes:
+        if context.tapes and plan.floating:
             self.tape(tensors, out, plan.attrs)
         return out
 
@@ -317,11 +317,12 @@ class Primitive(Op):
 
 
 class _Plan:
-    __slots__ = ("attrs", "casts", "out", "single")
+    __slots__ = ("attrs", "casts", "floating", "out", "single")
 
     def __init__(self, casts: tuple[Any, ...] | None, attrs: dict[str, Any], out: Any) -> None:
         self.casts, self.attrs, self.out = casts, attrs, out
         self.single = isinstance(out, TensorSpec)
+        self.floating = any(spec.dtype.is_floating for spec in ([out] if self.single else out))
 
 
 class Composite(Op):

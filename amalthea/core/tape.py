@@ -129,20 +129,19 @@ class GradientTape:
         return any(key_of(t) in live for t in tensors)
 
     def _record(self, op: Any, inputs: Sequence[Any], out: Any, attrs: dict[str, Any]) -> None:
+        """Remember a call whose output (or one of whose outputs) is floating, if an input is watched."""
         live = self._live
         watched = [(id(x._value) if type(x) is KerasTensor else id(x)) in live for x in inputs]
         if True not in watched:
             return
-        if type(out) is tuple or type(out) is list or type(out) is dict:
+        if isinstance(out, Tensor):
+            live[key_of(out)] = _anchor(out)
+        else:
             outs = [t for t in tree.flatten(out) if isinstance(t, Tensor)]
-            if not any(dtypes.is_floating(t.dtype) for t in outs):
+            if not any(t.dtype.is_floating for t in outs):
                 return
             for t in outs:
                 live[key_of(t)] = _anchor(t)
-        else:
-            if out.dtype not in dtypes._FLOATING_NAMES:
-                return
-            live[key_of(out)] = _anchor(out)
         self._records.append(_Record(op, inputs, out, attrs, watched))
 
     # Differentiating
@@ -420,6 +419,11 @@ def _one_hot_columns(target: Tensor, batch: int, size: int, i: int) -> Tensor:
 
 def _fitted(g: Tensor, x: Any) -> Tensor:
     """The gradient summed over the axes along which its input was broadcast, in the input's dtype."""
+    if type(g) is Tensor and type(x) is Tensor:
+        ga, xa = g._array, x._array
+        if ga.shape == xa.shape and ga.dtype == xa.dtype:
+            return g
+    g = as_tensor(g)
     shape = getattr(x, "shape", ())
     if g.shape != shape:
         g = sum_to(g, tuple(shape))
