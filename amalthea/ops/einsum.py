@@ -58,26 +58,12 @@ def einsum(subscripts: str, *operands: Any, **kwargs: Any) -> Tensor:
     """
     if set(kwargs) - {"optimize"}:
         fail(ArgumentError, "unknown arguments", where="einsum", received=", ".join(sorted(kwargs)))
-    return einstein_sum(list(operands), subscripts="".join(subscripts.split()))
+    return _einsum(list(operands), subscripts="".join(subscripts.split()))
 
 
-@composite(samples=lambda: [((list(operands),), {"subscripts": s}) for (s, *operands), _ in _samples()])
-def einstein_sum(operands: Sequence[Tensor], subscripts: str) -> Tensor:
-    """`ops.einsum` with the operands first, as the graph records it.
-
-    Args:
-        operands: The tensors.
-        subscripts: As in `ops.einsum`, without blanks.
-
-    Returns:
-        The sum.
-
-    Example:
-
-    >>> import amalthea as am
-    >>> am.ops.einstein_sum([[1.0, 2.0], [3.0, 4.0]], subscripts="i,i->").numpy().item()
-    11.0
-    """
+@composite(name="einsum", samples=lambda: [((list(operands),), {"subscripts": s}) for (s, *operands), _ in _samples()])
+def _einsum(operands: Sequence[Tensor], subscripts: str) -> Tensor:
+    """`ops.einsum` as the graph records it: the operands first, and the subscripts without blanks."""
     shapes = tuple(tuple(x.shape) for x in operands)
     if any(isinstance(dim, UnknownDim) for shape in shapes for dim in shape):
         terms, out = _read.__wrapped__(subscripts, shapes)
