@@ -23,7 +23,7 @@ from amalthea.core.registry import registry
 from amalthea.core.spec import TensorSpec
 from amalthea.core.tensor import KerasTensor, Operand, Tensor, array_of, as_tensor, wrap
 
-__all__ = ["Composite", "Op", "Primitive", "composite", "exported", "nondifferentiable", "primitive", "registry"]
+__all__ = ["Composite", "Op", "Primitive", "composite", "export", "nondifferentiable", "primitive", "registry"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -527,13 +527,17 @@ def composite(*, samples: Any, gradient: Any = None, name: str | None = None) ->
     return declare
 
 
-def exported(module: str) -> list[str]:
-    """The names of the ops declared in a module, and of its other public functions and classes."""
-    names = [name for name, function in registry.items() if function.op.module == module]
+def export(module: str, *more: str) -> None:
+    """Set the module's `__all__`: the ops declared in it, its other public functions and classes, and `more`.
+
+    It is set from here because a type checker that sees an assignment to `__all__` it cannot evaluate takes the module
+    to export nothing.
+    """
     space = vars(sys.modules[module])
+    ops = [name for name, function in registry.items() if function.op.module == module and name in space]
     others = [
         name
         for name, thing in space.items()
         if not name.startswith("_") and callable(thing) and getattr(thing, "__module__", None) == module
     ]
-    return sorted({*(n for n in names if n in space), *others})
+    space["__all__"] = sorted({*ops, *others, *more})

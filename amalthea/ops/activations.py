@@ -10,7 +10,7 @@ import numpy as np
 
 from amalthea.core import dtypes
 from amalthea.core.errors import ShapeError, fail
-from amalthea.core.op import composite, exported
+from amalthea.core.op import composite, export
 from amalthea.core.tensor import Tensor
 from amalthea.ops.arranging import split
 from amalthea.ops.core_ops import cast, stop_gradient
@@ -467,4 +467,4 @@ def sparsemax(x: Tensor, axis: int = -1) -> Tensor:
     return maximum(x - threshold, 0)
 
 
-__all__ = exported(__name__)
+export(__name__)

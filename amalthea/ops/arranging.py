@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from amalthea.core.errors import ArgumentError, ShapeError, fail
-from amalthea.core.op import composite, exported
+from amalthea.core.op import composite, export
 from amalthea.core.tensor import Tensor, is_symbolic
 from amalthea.ops.samples import values
 from amalthea.ops.shaping import (
@@ -456,4 +456,4 @@ def diagflat(x: Tensor, k: int = 0) -> Tensor:
     return diag(reshape(x, (math.prod(x.shape),)), k)
 
 
-__all__ = exported(__name__)
+export(__name__)

@@ -9,7 +9,7 @@ import numpy as np
 
 from amalthea.core import dtypes
 from amalthea.core.errors import ArgumentError, ShapeError, fail
-from amalthea.core.op import composite, exported
+from amalthea.core.op import composite, export
 from amalthea.core.tensor import Tensor
 from amalthea.ops.activations import softmax
 from amalthea.ops.arranging import repeat
@@ -112,4 +112,4 @@ def dot_product_attention(
     return contract(weights, value, subscripts="bhqk,bkhd->bqhd")
 
 
-__all__ = exported(__name__)
+export(__name__)

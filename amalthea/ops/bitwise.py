@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amalthea.core.op import composite, exported, nondifferentiable, primitive
+from amalthea.core.op import composite, export, nondifferentiable, primitive
 from amalthea.core.tensor import Tensor
 from amalthea.ops.samples import integers, values
 from amalthea.ops.specs import elementwise_spec, require
@@ -127,4 +127,4 @@ def bitwise_right_shift(x: Tensor, y: Tensor) -> Tensor:
     return right_shift(x, y)
 
 
-__all__ = exported(__name__)
+export(__name__)

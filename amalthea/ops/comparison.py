@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from amalthea.core import dtypes
-from amalthea.core.op import composite, exported, nondifferentiable, primitive
+from amalthea.core.op import composite, export, nondifferentiable, primitive
 from amalthea.core.tensor import Tensor
 from amalthea.ops.elementwise import abs
 from amalthea.ops.reductions import all, any
@@ -272,4 +272,4 @@ def isin(x1: Tensor, x2: Tensor, assume_unique: bool = False, invert: bool = Fal
     return ~found if invert else found
 
 
-__all__ = exported(__name__)
+export(__name__)

@@ -11,7 +11,7 @@ import numpy as np
 
 from amalthea.core import config, dtypes
 from amalthea.core.errors import ArgumentError, ShapeError, fail
-from amalthea.core.op import composite, exported, primitive
+from amalthea.core.op import composite, export, primitive
 from amalthea.core.spec import TensorSpec, UnknownDim
 from amalthea.core.tensor import Tensor
 from amalthea.ops.core_ops import cast
@@ -495,4 +495,4 @@ def normalize(x: Tensor, axis: int | Sequence[int] = -1, order: int = 2, epsilon
     return x / maximum(norm(x, ord=order, axis=axis, keepdims=True), epsilon)
 
 
-__all__ = exported(__name__)
+export(__name__)

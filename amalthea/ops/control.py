@@ -17,7 +17,7 @@ from amalthea.core.errors import ArgumentError, DTypeError, GradientError, Shape
 from amalthea.core.graph import Graph
 from amalthea.core.linearize import pullback
 from amalthea.core.node import fill, slots, value_of
-from amalthea.core.op import exported, primitive
+from amalthea.core.op import export, primitive
 from amalthea.core.registry import registry
 from amalthea.core.spec import TensorSpec
 from amalthea.core.tensor import KerasTensor, Tensor, as_tensor, is_symbolic, symbolic
@@ -673,4 +673,4 @@ def associative_scan(f: Callable[[Any, Any], Any], elems: Any, reverse: bool = F
     return tree.pack(elems, [move(r, 0, axis) for r in result])
 
 
-__all__ = exported(__name__)
+export(__name__)

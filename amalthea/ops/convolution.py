@@ -13,7 +13,7 @@ import numpy as np
 
 from amalthea.core.config import standardize_data_format
 from amalthea.core.errors import ShapeError, fail
-from amalthea.core.op import composite, exported, primitive
+from amalthea.core.op import composite, export, primitive
 from amalthea.core.spec import TensorSpec, UnknownDim
 from amalthea.core.tensor import Tensor
 from amalthea.ops.shaping import reshape
@@ -405,4 +405,4 @@ def conv_transpose(
     return channels_to_first(y) if first else y
 
 
-__all__ = exported(__name__)
+export(__name__)

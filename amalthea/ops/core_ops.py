@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from amalthea.core import dtypes
-from amalthea.core.derivatives import custom_gradient
+from amalthea.core.derivatives import custom_gradient as custom_gradient
 from amalthea.core.errors import ArgumentError, ShapeError, fail
-from amalthea.core.op import composite, exported, nondifferentiable, primitive
+from amalthea.core.op import composite, export, nondifferentiable, primitive
 from amalthea.core.spec import TensorSpec
 from amalthea.core.tensor import Operand, Tensor, as_tensor
 from amalthea.ops.elementwise import clip
@@ -227,4 +227,4 @@ def size(x: Any) -> int | None:
     return None if None in sizes else int(np.prod(sizes))  # type: ignore[arg-type]
 
 
-__all__ = [*exported(__name__), "custom_gradient"]
+export(__name__, "custom_gradient")

@@ -7,7 +7,7 @@ from typing import Any
 
 from amalthea.core import dtypes
 from amalthea.core.errors import ArgumentError, fail
-from amalthea.core.op import composite, exported, nondifferentiable
+from amalthea.core.op import composite, export, nondifferentiable
 from amalthea.core.tensor import Tensor, as_tensor
 from amalthea.ops.elementary import exp, log, power
 from amalthea.ops.elementwise import abs, sign
@@ -360,4 +360,4 @@ def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
     return powers if increasing else powers[:, ::-1]
 
 
-__all__ = exported(__name__)
+export(__name__)

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from amalthea.core.errors import ArgumentError, ShapeError, fail
-from amalthea.core.op import composite, exported
+from amalthea.core.op import composite, export
 from amalthea.core.spec import UnknownDim
 from amalthea.core.tensor import Tensor
 from amalthea.ops.arranging import diagonal
@@ -191,4 +191,4 @@ def _summed(x: Tensor, term: str, needed: set[str]) -> tuple[Tensor, str]:
     return reduce_sum(x, axis=axes), "".join(c for c in term if c in needed)
 
 
-__all__ = exported(__name__)
+export(__name__)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from amalthea.core.op import composite, exported, primitive
+from amalthea.core.op import composite, export, primitive
 from amalthea.core.tensor import Tensor
 from amalthea.ops.elementwise import abs, divide_no_nan, floor_divide, maximum, minimum, sign
 from amalthea.ops.samples import integers, values
@@ -483,4 +483,4 @@ def rad2deg(x: Tensor) -> Tensor:
     return x.astype(float_dtype(x.dtype)) * (180 / math.pi)
 
 
-__all__ = exported(__name__)
+export(__name__)

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from amalthea.core import dtypes
-from amalthea.core.op import composite, exported, nondifferentiable, primitive
+from amalthea.core.op import composite, export, nondifferentiable, primitive
 from amalthea.core.tensor import Tensor
 from amalthea.ops.samples import integers, values
 from amalthea.ops.selection import where
@@ -397,4 +397,4 @@ def heaviside(x1: Tensor, x2: Tensor) -> Tensor:
     return where(x1 == 0, x2, where(x1 != x1, x1, (x1 > 0).astype(dtype)))
 
 
-__all__ = exported(__name__)
+export(__name__)

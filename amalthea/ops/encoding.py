@@ -6,7 +6,7 @@ from typing import Any
 
 from amalthea.core import dtypes
 from amalthea.core.errors import ArgumentError, DTypeError, fail
-from amalthea.core.op import composite, exported
+from amalthea.core.op import composite, export
 from amalthea.core.tensor import Tensor
 from amalthea.ops.core_ops import cast
 from amalthea.ops.creation import arange
@@ -118,4 +118,4 @@ def multi_hot(
     return _multi_hot(inputs, num_classes, axis=axis, dtype=dtype)
 
 
-__all__ = exported(__name__)
+export(__name__)

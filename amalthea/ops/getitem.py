@@ -11,7 +11,7 @@ import numpy as np
 
 from amalthea.core import dtypes
 from amalthea.core.errors import ArgumentError, DTypeError, ShapeError, fail
-from amalthea.core.op import composite, exported
+from amalthea.core.op import composite, export
 from amalthea.core.tensor import Tensor, as_tensor
 from amalthea.ops.indexing import flat_index, gather
 from amalthea.ops.samples import integers, values
@@ -184,4 +184,4 @@ def _gather_axes(x: Tensor, indices: list[Tensor], axes: list[int], place: int) 
     return moveaxis(out, list(range(count)), list(range(place, place + count))) if place else out
 
 
-__all__ = exported(__name__)
+export(__name__)

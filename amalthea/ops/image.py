@@ -11,7 +11,7 @@ import numpy as np
 from amalthea.core import dtypes
 from amalthea.core.config import standardize_data_format
 from amalthea.core.errors import ArgumentError, ShapeError, fail
-from amalthea.core.op import composite, exported
+from amalthea.core.op import composite, export
 from amalthea.core.tensor import Tensor
 from amalthea.ops.arranging import pad
 from amalthea.ops.contractions import contract
@@ -176,4 +176,4 @@ def _bordered(x: Tensor, rows: int, height: int, width: int, value: float) -> Te
     return pad(x, tuple(widths), mode="constant", constant_values=value)
 
 
-__all__ = exported(__name__)
+export(__name__)

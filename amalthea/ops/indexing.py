@@ -11,7 +11,7 @@ import numpy as np
 
 from amalthea.core import dtypes
 from amalthea.core.errors import ArgumentError, ShapeError, fail
-from amalthea.core.op import composite, exported, primitive
+from amalthea.core.op import composite, export, primitive
 from amalthea.core.spec import TensorSpec
 from amalthea.core.tensor import Operand, Tensor, as_tensor, is_symbolic
 from amalthea.ops.samples import integers, values
@@ -383,4 +383,4 @@ def slice_update(inputs: Any, start_indices: Any, updates: Any) -> Tensor:
     return dynamic_update_slice(inputs, updates, _start_vector(start_indices))
 
 
-__all__ = exported(__name__)
+export(__name__)

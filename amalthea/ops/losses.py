@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 from amalthea.core import config, dtypes
 from amalthea.core.errors import ShapeError, fail
-from amalthea.core.op import composite, exported
+from amalthea.core.op import composite, export
 from amalthea.core.spec import UnknownDim
 from amalthea.core.tensor import Tensor
 from amalthea.ops.activations import log_sigmoid, log_softmax
@@ -168,4 +168,4 @@ def binary_crossentropy(target: Tensor, output: Tensor, from_logits: bool = Fals
     return -(target * log(output) + (1.0 - target) * log(1.0 - output))
 
 
-__all__ = exported(__name__)
+export(__name__)

@@ -8,7 +8,7 @@ from typing import Any
 
 from amalthea.core import config, dtypes
 from amalthea.core.errors import ArgumentError, ShapeError, fail
-from amalthea.core.op import composite, exported
+from amalthea.core.op import composite, export
 from amalthea.core.tensor import Tensor
 from amalthea.ops.core_ops import cast
 from amalthea.ops.elementary import rsqrt
@@ -304,4 +304,4 @@ def group_normalization(
     return cast(y, dtype)
 
 
-__all__ = exported(__name__)
+export(__name__)

@@ -11,7 +11,7 @@ import numpy as np
 from amalthea.core import dtypes
 from amalthea.core.config import standardize_data_format
 from amalthea.core.errors import ShapeError, fail
-from amalthea.core.op import composite, exported, primitive
+from amalthea.core.op import composite, export, primitive
 from amalthea.core.spec import TensorSpec
 from amalthea.core.tensor import Tensor
 from amalthea.ops.arranging import pad
@@ -396,4 +396,4 @@ def adaptive_max_pool(inputs: Tensor, output_size: int | Sequence[int], data_for
     return channels_to_first(x) if first else x
 
 
-__all__ = exported(__name__)
+export(__name__)

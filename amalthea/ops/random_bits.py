@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from amalthea.core.op import composite, exported, nondifferentiable
+from amalthea.core.op import composite, export, nondifferentiable
 from amalthea.core.tensor import Tensor, as_tensor
 from amalthea.ops.creation import arange
 from amalthea.ops.shaping import reshape, stack
@@ -87,4 +87,4 @@ def random_bits(key: Tensor, shape: tuple[int, ...], stream: Tensor = 0) -> Tens
     return reshape(words if n % 2 == 0 else words[:n], shape)
 
 
-__all__ = exported(__name__)
+export(__name__)

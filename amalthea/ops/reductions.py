@@ -8,7 +8,7 @@ from typing import Any
 
 from amalthea.core import dtypes
 from amalthea.core.errors import ShapeError, fail
-from amalthea.core.op import composite, exported, nondifferentiable, primitive
+from amalthea.core.op import composite, export, nondifferentiable, primitive
 from amalthea.core.spec import TensorSpec
 from amalthea.core.tensor import Tensor
 from amalthea.ops.core_ops import cast, stop_gradient
@@ -445,4 +445,4 @@ def cumprod(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
     return x
 
 
-__all__ = exported(__name__)
+export(__name__)

@@ -9,7 +9,7 @@ import numpy as np
 
 from amalthea.core import dtypes
 from amalthea.core.errors import ArgumentError, fail
-from amalthea.core.op import composite, exported
+from amalthea.core.op import composite, export
 from amalthea.core.tensor import Tensor, as_tensor, is_symbolic
 from amalthea.ops.indexing import scatter_update
 from amalthea.ops.samples import values
@@ -87,4 +87,4 @@ def _segments(data: Tensor, ids: Tensor, count: int | None, start: Any, reductio
     return scatter_update(base, reshape(ids, (*ids.shape, 1)), data, reduction)
 
 
-__all__ = exported(__name__)
+export(__name__)

@@ -9,7 +9,7 @@ import numpy as np
 
 from amalthea.core import dtypes
 from amalthea.core.errors import ArgumentError, TraceError, fail
-from amalthea.core.op import composite, exported, primitive
+from amalthea.core.op import composite, export, primitive
 from amalthea.core.tensor import Tensor, as_tensor, is_symbolic
 from amalthea.ops.samples import values
 from amalthea.ops.specs import elementwise_spec
@@ -104,4 +104,4 @@ def select(condlist: Sequence[Tensor], choicelist: Sequence[Tensor], default: An
     return out
 
 
-__all__ = exported(__name__)
+export(__name__)

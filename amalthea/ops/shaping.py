@@ -8,7 +8,7 @@ from typing import Any
 
 from amalthea.core import dtypes
 from amalthea.core.errors import ArgumentError, ShapeError, fail
-from amalthea.core.op import composite, exported, nondifferentiable, primitive
+from amalthea.core.op import composite, export, nondifferentiable, primitive
 from amalthea.core.spec import TensorSpec
 from amalthea.core.tensor import Tensor
 from amalthea.ops.samples import values
@@ -386,4 +386,4 @@ def stack(x: Sequence[Tensor], axis: int = 0) -> Tensor:
     return concatenate([expand_dims(t, axis) for t in x], axis=axis)
 
 
-__all__ = exported(__name__)
+export(__name__)

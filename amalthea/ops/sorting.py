@@ -6,7 +6,7 @@ from typing import Any
 
 from amalthea.core import dtypes
 from amalthea.core.errors import ArgumentError, ShapeError, fail
-from amalthea.core.op import composite, exported, nondifferentiable, primitive
+from amalthea.core.op import composite, export, nondifferentiable, primitive
 from amalthea.core.tensor import Tensor
 from amalthea.ops.indexing import take_along_axis
 from amalthea.ops.samples import integers, values
@@ -152,4 +152,4 @@ def digitize(x: Tensor, bins: Tensor) -> Tensor:
     return searchsorted(bins, x, side="right")
 
 
-__all__ = [*exported(__name__)]
+export(__name__)
