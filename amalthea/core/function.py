@@ -66,17 +66,19 @@ class Function:
         self._derivatives: dict[Graph, tuple[Linearized, _Compiled, _Compiled]] = {}
         self._traced = 0
         self._last_key: Any = None
-        self._bound: dict[int, tuple[Any, Function]] = {}
+        self._attribute: str | None = None
         functools.update_wrapper(self, python_function, updated=())
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._attribute = name
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         if instance is None:
             return self
-        found = self._bound.get(id(instance))
-        if found is None or found[0] is not instance:
-            method = self.python_function.__get__(instance, owner)
-            found = self._bound[id(instance)] = (instance, Function(method, self.input_signature, self.name))
-        return found[1]
+        bound = Function(self.python_function.__get__(instance, owner), self.input_signature, self.name)
+        if self._attribute is not None:
+            instance.__dict__[self._attribute] = bound  # found there from now on: one set of graphs per object
+        return bound
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if context.trace is not None:

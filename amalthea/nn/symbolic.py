@@ -79,9 +79,12 @@ class LayerSymbols:
             self.__dict__["_opened"] = False
 
     def _is_recorded(self) -> bool:
-        """Whether a call on symbolic tensors becomes one node of a graph: outside traces, and in traces of layers."""
+        """Whether a call on symbolic tensors becomes one node of a graph: outside traces, and in traces of layers.
+
+        Not while a tape records, which has to see the ops inside.
+        """
         opened, self.__dict__["_opened"] = self._opened, False
-        return not opened and (context.trace is None or context.trace.level == "layer")
+        return not opened and (context.trace is None or (context.trace.level == "layer" and not context.tapes))
 
     # Its place among symbolic tensors
 

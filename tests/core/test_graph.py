@@ -125,3 +125,18 @@ def test_trace_wants_a_callable():
 def test_expand_wants_a_level():
     with pytest.raises(ValueError, match="no such level. Received: 'deep'"):
         trace(lambda x: x + 1.0, X).expand("deep")
+
+
+def test_a_tape_in_a_trace_sees_inside_layers():
+    layer = am.layers.Dense(2)
+    layer.build((2, 3))
+
+    def slope(x):
+        with am.GradientTape() as tape:
+            y = ops.sum(layer(x))
+        return tape.gradient(y, layer.trainable_variables)
+
+    graph = trace(slope, X).verify()
+    x = np.ones((2, 3), "float32")
+    for got, want in zip(graph.run(x), slope(am.Tensor(x)), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-6)
