@@ -1,1 +1,11 @@
-"""Model, Sequential and Functional, assembled out of the rooms above."""
+"""`am.models`: models made of layers, and what makes, copies, saves and loads them."""
+
+from __future__ import annotations
+
+from amalthea.models.cloning import clone_model
+from amalthea.models.functional import Functional
+from amalthea.models.model import Model, model_from_json
+from amalthea.models.sequential import Sequential
+from amalthea.saving.model_files import load_model, save_model
+
+__all__ = ["Functional", "Model", "Sequential", "clone_model", "load_model", "model_from_json", "save_model"]
