@@ -118,7 +118,7 @@ def vjp(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any
     return result, pull
 
 
-def custom_gradient(function: Callable[..., Any]) -> Callable[..., Any]:
+def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
     """Give a function its own gradient: it returns (result, backward), where `backward` takes the output's gradient
     (one per output) and returns one per tensor argument.
 
@@ -130,13 +130,13 @@ def custom_gradient(function: Callable[..., Any]) -> Callable[..., Any]:
     1.0
     """
 
-    @functools.wraps(function)
+    @functools.wraps(f)
     def call(*args: Any, **kwargs: Any) -> Any:
         if not context.busy:
-            return _checked(function(*args, **kwargs), function)[0]
+            return _checked(f(*args, **kwargs), f)[0]
         inputs: list[Tensor] = []
         structure = slots(tree.map_structure(lambda x: as_tensor(x) if _is_value(x) else x, (args, kwargs)), inputs)
-        op = _Custom(function, structure)
+        op = _Custom(f, structure)
         return op.call(inputs)
 
     return call

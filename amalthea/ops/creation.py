@@ -50,7 +50,9 @@ def empty(shape: Any, dtype: Any = None) -> Tensor:
     return zeros(shape, dtype)
 
 
-@composite(samples=lambda: [(((2, 3), 1.5), {}), (((2, 3), values(3)), {}), ((2, 7), {"dtype": "int32"})])
+@composite(
+    samples=lambda: [(((2, 3), 1.5), {}), (((2, 3), values(3)), {"dtype": "float64"}), ((2, 7), {"dtype": "int32"})]
+)
 def full(shape: Any, fill_value: Tensor, dtype: Any = None) -> Tensor:
     """A tensor filled with a value (or with a tensor that broadcasts to the shape), floatx unless `dtype` is given.
 

@@ -15,7 +15,7 @@ from amalthea.ops.selection import where
 from amalthea.ops.specs import elementwise_spec, float_dtype, not_bool, require
 
 
-@primitive(promote="float", gradient=lambda g, out, x: g * out, samples=lambda: [((values(2, 3, low=-2),), {})])
+@primitive(promote="float", gradient=(lambda g, out, x: g * out,), samples=lambda: [((values(2, 3, low=-2),), {})])
 def exp(x: Tensor) -> Tensor:
     """e**x.
 
@@ -26,7 +26,9 @@ def exp(x: Tensor) -> Tensor:
     return elementwise_spec(x)
 
 
-@primitive(promote="float", gradient=lambda g, out, x: g * (out + 1), samples=lambda: [((values(2, 3, low=-2),), {})])
+@primitive(
+    promote="float", gradient=(lambda g, out, x: g * (out + 1),), samples=lambda: [((values(2, 3, low=-2),), {})]
+)
 def expm1(x: Tensor) -> Tensor:
     """exp(x) - 1, exact for small x too.
 
@@ -37,7 +39,7 @@ def expm1(x: Tensor) -> Tensor:
     return elementwise_spec(x)
 
 
-@primitive(promote="float", gradient=lambda g, out, x: g / x, samples=lambda: [((values(2, 3, low=0.3),), {})])
+@primitive(promote="float", gradient=(lambda g, out, x: g / x,), samples=lambda: [((values(2, 3, low=0.3),), {})])
 def log(x: Tensor) -> Tensor:
     """The natural logarithm: NaN below 0, -inf at 0.
 
@@ -48,7 +50,9 @@ def log(x: Tensor) -> Tensor:
     return elementwise_spec(x)
 
 
-@primitive(promote="float", gradient=lambda g, out, x: g / (x + 1), samples=lambda: [((values(2, 3, low=-0.7),), {})])
+@primitive(
+    promote="float", gradient=(lambda g, out, x: g / (x + 1),), samples=lambda: [((values(2, 3, low=-0.7),), {})]
+)
 def log1p(x: Tensor) -> Tensor:
     """log(1 + x), exact for small x too.
 
@@ -59,7 +63,9 @@ def log1p(x: Tensor) -> Tensor:
     return elementwise_spec(x)
 
 
-@primitive(promote="float", gradient=lambda g, out, x: g * 0.5 / out, samples=lambda: [((values(2, 3, low=0.3),), {})])
+@primitive(
+    promote="float", gradient=(lambda g, out, x: g * 0.5 / out,), samples=lambda: [((values(2, 3, low=0.3),), {})]
+)
 def sqrt(x: Tensor) -> Tensor:
     """The square root; NaN below 0.
 
@@ -70,7 +76,7 @@ def sqrt(x: Tensor) -> Tensor:
     return elementwise_spec(x)
 
 
-@primitive(promote="float", gradient=lambda g, out, x: g * cos(x), samples=lambda: [((values(2, 3, low=-2),), {})])
+@primitive(promote="float", gradient=(lambda g, out, x: g * cos(x),), samples=lambda: [((values(2, 3, low=-2),), {})])
 def sin(x: Tensor) -> Tensor:
     """The sine of x radians.
 
@@ -81,7 +87,9 @@ def sin(x: Tensor) -> Tensor:
     return elementwise_spec(x)
 
 
-@primitive(promote="float", gradient=lambda g, out, x: -(g * sin(x)), samples=lambda: [((values(2, 3, low=-2),), {})])
+@primitive(
+    promote="float", gradient=(lambda g, out, x: -(g * sin(x)),), samples=lambda: [((values(2, 3, low=-2),), {})]
+)
 def cos(x: Tensor) -> Tensor:
     """The cosine of x radians.
 
@@ -93,7 +101,7 @@ def cos(x: Tensor) -> Tensor:
 
 
 @primitive(
-    promote="float", gradient=lambda g, out, x: g * (1 - out * out), samples=lambda: [((values(2, 3, low=-2),), {})]
+    promote="float", gradient=(lambda g, out, x: g * (1 - out * out),), samples=lambda: [((values(2, 3, low=-2),), {})]
 )
 def tanh(x: Tensor) -> Tensor:
     """The hyperbolic tangent.
@@ -106,7 +114,7 @@ def tanh(x: Tensor) -> Tensor:
 
 
 @primitive(
-    promote="float", gradient=lambda g, out, x: g * out * (1 - out), samples=lambda: [((values(2, 3, low=-2),), {})]
+    promote="float", gradient=(lambda g, out, x: g * out * (1 - out),), samples=lambda: [((values(2, 3, low=-2),), {})]
 )
 def sigmoid(x: Tensor) -> Tensor:
     """1 / (1 + exp(-x)), the logistic function, without overflow.

@@ -153,7 +153,12 @@ def gather_nd(x: Tensor, indices: Tensor) -> Tensor:
 
 
 def flat_index(indices: Sequence[Tensor], shape: Ints) -> Tensor:
-    """The row-major place of each multi-index; negative indices count from the end, known ones are checked."""
+    """The row-major place of each multi-index; negative indices count from the end, known ones are checked.
+
+    >>> import amalthea as am
+    >>> am.ops.flat_index([am.ops.array([0, -1]), am.ops.array([2, 1])], (2, 3)).tolist()
+    [2, 4]
+    """
     flat: Any = None
     for axis, (index, size) in enumerate(zip(indices, shape, strict=True)):
         if not is_symbolic(index):
