@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "amalthea"
 FOLDERS = ("core", "ops", "compiler", "backends", "nn", "data", "train", "saving", "export", "models")
 PUBLIC = ("optimizers",)  # thin public modules that have modules of their own
+PUBLIC = {"datasets", "optimizers"}  # thin public packages, as thin as the public modules beside them
 FRAMEWORKS = {"tensorflow", "torch", "jax", "jaxlib", "keras", "flax", "mlx", "tinygrad"}
 BY_NAME = {("amalthea.core.backend", "amalthea.backends")}  # the one dynamic import: the core looks for a backend
 LONGEST = 600
