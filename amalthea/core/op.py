@@ -11,7 +11,7 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from amalthea.core import dtypes
 from amalthea.core.backend import active
@@ -25,7 +25,17 @@ from amalthea.core.tensor import KerasTensor, Operand, Tensor, array_of, as_tens
 
 __all__ = ["Composite", "Op", "Primitive", "composite", "export", "nondifferentiable", "primitive", "registry"]
 
-F = TypeVar("F", bound=Callable[..., Any])
+R = TypeVar("R", covariant=True)
+
+
+class OpFunction(Protocol[R]):
+    """A declared op. It takes for each tensor whatever `as_tensor` takes, so the arguments are not typed further."""
+
+    op: Any
+    __name__: str
+
+    def __call__(self, *args: Any, **kwargs: Any) -> R: ...
+
 
 
 class _Nondifferentiable:
@@ -480,7 +490,7 @@ def check_alive(name: str, tensors: Sequence[Any]) -> None:
 _new = Tensor.__new__
 
 
-def _public(op: Op, function: F) -> F:
+def _public(op: Op, function: Callable[..., R]) -> OpFunction[R]:
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         return op(*args, **kwargs)
@@ -498,7 +508,7 @@ def primitive(
     broadcasts: bool = False,
     normalize: Callable[..., dict[str, Any]] | None = None,
     name: str | None = None,
-) -> Callable[[F], F]:
+) -> Callable[[Callable[..., R]], OpFunction[R]]:
     """Declare a primitive; the decorated function's body is its shape and dtype rule on `TensorSpec`s.
 
     Args:
@@ -512,16 +522,18 @@ def primitive(
         normalize: `(*specs, **attrs) -> attrs` in canonical, hashable form.
     """
 
-    def declare(function: F) -> F:
+    def declare(function: Callable[..., R]) -> OpFunction[R]:
         return _public(Primitive(function, gradient, samples, promote, broadcasts, normalize, name), function)
 
     return declare
 
 
-def composite(*, samples: Any, gradient: Any = None, name: str | None = None) -> Callable[[F], F]:
+def composite(
+    *, samples: Any, gradient: Any = None, name: str | None = None
+) -> Callable[[Callable[..., R]], OpFunction[R]]:
     """Declare a composite; the decorated function's body, written in other ops, is its meaning."""
 
-    def declare(function: F) -> F:
+    def declare(function: Callable[..., R]) -> OpFunction[R]:
         return _public(Composite(function, gradient, samples, name), function)
 
     return declare
