@@ -120,9 +120,10 @@ def set_random_seed(seed: int) -> None:
     """
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
         _bad_seed("set_random_seed", seed)
+    generator = global_seed_generator()  # made before Python's generator is seeded, because making it draws from that
     python_random.seed(int(seed))
     np.random.seed(int(seed) & _WORD)
-    global_seed_generator().state.assign(_key(int(seed)))
+    generator.state.assign(_key(int(seed)))
 
 
 def draw_seed(seed: Any) -> Tensor:
