@@ -27,7 +27,7 @@ def test_the_file_and_the_environment_are_read(tmp_path):
 
 def test_a_damaged_file_is_named(tmp_path):
     (tmp_path / "config.json").write_text("{")
-    assert "config.json cannot be read" in run("import amalthea", AMALTHEA_HOME=str(tmp_path))
+    assert "config.json cannot be read" in run("import amalthea.ops", AMALTHEA_HOME=str(tmp_path))
 
 
 def test_backend_scope_and_devices():

@@ -1,0 +1,32 @@
+"""`am.config`: the default dtype, the image layout, the backend and other settings, under Keras' names."""
+
+from __future__ import annotations
+
+from amalthea.core.backend import backend, backend_scope, set_backend
+from amalthea.core.config import (
+    config_file,
+    epsilon,
+    floatx,
+    image_data_format,
+    set_epsilon,
+    set_floatx,
+    set_image_data_format,
+)
+from amalthea.nn.dtype_policies import dtype_policy, set_dtype_policy
+from amalthea.nn.registry import enable_unsafe_deserialization
+
+__all__ = [
+    "backend",
+    "backend_scope",
+    "config_file",
+    "dtype_policy",
+    "enable_unsafe_deserialization",
+    "epsilon",
+    "floatx",
+    "image_data_format",
+    "set_backend",
+    "set_dtype_policy",
+    "set_epsilon",
+    "set_floatx",
+    "set_image_data_format",
+]
