@@ -12,9 +12,9 @@ from amalthea.ops.activations import *
 from amalthea.ops.arranging import *
 from amalthea.ops.attention import *
 from amalthea.ops.bitwise import *
+from amalthea.ops.branches import *
 from amalthea.ops.comparison import *
 from amalthea.ops.contractions import *
-from amalthea.ops.control import *
 from amalthea.ops.convolution import *
 from amalthea.ops.core_ops import *
 from amalthea.ops.creation import *
@@ -24,11 +24,13 @@ from amalthea.ops.elementwise import *
 from amalthea.ops.encoding import *
 from amalthea.ops.getitem import *
 from amalthea.ops.indexing import *
+from amalthea.ops.loops import *
 from amalthea.ops.losses import *
 from amalthea.ops.normalization import *
 from amalthea.ops.pooling import *
 from amalthea.ops.random_bits import *
 from amalthea.ops.reductions import *
+from amalthea.ops.scanning import *
 from amalthea.ops.segments import *
 from amalthea.ops.selection import *
 from amalthea.ops.shaping import *

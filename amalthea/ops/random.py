@@ -16,11 +16,11 @@ from amalthea.core import dtypes
 from amalthea.core.errors import ArgumentError, DTypeError, ShapeError, fail
 from amalthea.core.tensor import Operand, Tensor, as_tensor
 from amalthea.ops.comparison import logical_and, logical_not
-from amalthea.ops.control import while_loop
 from amalthea.ops.core_ops import cast, stop_gradient
 from amalthea.ops.elementary import cos, erfinv, exp, log, log1p, sigmoid, sin, sqrt
 from amalthea.ops.elementwise import absolute, clip, floor, maximum, minimum, square
 from amalthea.ops.indexing import take
+from amalthea.ops.loops import while_loop
 from amalthea.ops.random_bits import random_bits
 from amalthea.ops.reductions import any as reduce_any
 from amalthea.ops.reductions import argmax
