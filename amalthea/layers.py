@@ -33,6 +33,7 @@ from amalthea.nn.layers.global_pooling import (
     GlobalMaxPooling2D,
     GlobalMaxPooling3D,
 )
+from amalthea.nn.layers.grouped_query_attention import GroupedQueryAttention
 from amalthea.nn.layers.gru import GRU, GRUCell
 from amalthea.nn.layers.identity import Identity
 from amalthea.nn.layers.input_layer import Input, InputLayer

@@ -27,9 +27,9 @@ class NoState:
 # (what is done, parts of the message that must all be there)
 MISTAKES = [
     # Arguments
-    (lambda: L.Conv2D(0, 3), ["[Conv2D]", "`filters` must be an integer greater than 0", "filters=0"]),
-    (lambda: L.Conv2D(4, (3, 3, 3)), ["[Conv2D]", "`kernel_size` must be one integer or 2 of them", "(3, 3, 3)"]),
-    (lambda: L.Conv2D(4, 3, strides=0), ["`strides`", "greater than 0", "strides=0"]),
+    (lambda: L.Conv2D(0, 3), ["[Conv2D]", "`filters` must be a whole number of at least 1", "filters=0"]),
+    (lambda: L.Conv2D(4, (3, 3, 3)), ["[Conv2D]", "`kernel_size` must be a whole number or 2 of them", "(3, 3, 3)"]),
+    (lambda: L.Conv2D(4, 3, strides=0), ["`strides`", "none below 1", "strides=0"]),
     (lambda: L.Conv2D(4, "3"), ["`kernel_size`", "'3'"]),
     (lambda: L.Conv2D(4, 3, padding="causal"), ["[Conv2D]", "'valid', 'same'", "padding='causal'"]),
     (lambda: L.Conv1D(4, 3, padding="full"), ["[Conv1D]", "'valid', 'same', 'causal'", "padding='full'"]),
@@ -38,7 +38,7 @@ MISTAKES = [
     (lambda: L.Conv2D(5, 3, groups=2), ["`filters` must be divisible by `groups`", "filters=5, groups=2"]),
     (lambda: L.Conv2DTranspose(5, 3, strides=2, output_padding=2), ["`output_padding`", "less than its stride"]),
     (lambda: L.DepthwiseConv2D(3, depth_multiplier=0), ["[DepthwiseConv2D]", "`depth_multiplier`"]),
-    (lambda: L.MaxPooling2D(0), ["[MaxPooling2D]", "`pool_size`", "greater than 0"]),
+    (lambda: L.MaxPooling2D(0), ["[MaxPooling2D]", "`pool_size`", "none below 1"]),
     (lambda: L.AveragePooling1D(2, padding="SOME"), ["[AveragePooling1D]", "padding='SOME'"]),
     (lambda: L.LSTM(-1), ["[LSTMCell]", "`units`", "units=-1"]),
     (lambda: L.LSTM(4, use_cudnn="yes"), ["[LSTM]", "`use_cudnn`", "'yes'"]),

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import amalthea as am
+from amalthea.nn.registry import CustomObjectScope
 from tests.nn.twins import assert_close, data, twins
 
 X = data(3, 6, 4)
@@ -200,7 +201,7 @@ def test_a_cell_of_ones_own():
     assert_close(layer(X), np.stack(wanted, 1))
     both = am.layers.Bidirectional(am.layers.RNN(Leaky(3)))
     assert both(X).shape == (3, 6)
-    with am.saving.custom_object_scope({"Leaky": Leaky}):
+    with CustomObjectScope({"Leaky": Leaky}):
         again = am.layers.RNN.from_config(layer.get_config())
     assert_close(again(X), layer(X))
     stacked = am.layers.RNN([Leaky(3), am.layers.GRUCell(2)])

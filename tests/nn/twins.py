@@ -13,6 +13,7 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 import keras
 
 import amalthea as am
+from amalthea.core import tree
 
 
 def data(*shape: int, seed: int = 0) -> np.ndarray:
@@ -33,7 +34,7 @@ def twins(make: Callable[[Any], Any], call: Callable[[Any], Any]) -> tuple[Any, 
 
 def arrays(result: Any) -> list[np.ndarray]:
     """The arrays in a result, in order."""
-    return [np.asarray(x) for x in am.tree.flatten(result) if x is not None]
+    return [np.asarray(x) for x in tree.flatten(result) if x is not None]
 
 
 def assert_close(ours: Any, theirs: Any) -> None:

@@ -9,8 +9,8 @@ from amalthea import ops
 from amalthea.core.errors import ArgumentError, ShapeError, fail
 from amalthea.core.tensor import Tensor
 from amalthea.nn import initializers
+from amalthea.nn.arguments import whole_number
 from amalthea.nn.layers.conv_base import ConvolutionLayer
-from amalthea.nn.layers.sliding import at_least_one
 from amalthea.nn.objects import public
 
 
@@ -68,8 +68,8 @@ class BaseConv(ConvolutionLayer):
             **kwargs,
         )
         where = type(self).__name__
-        at_least_one(filters, "filters", where)
-        at_least_one(groups, "groups", where)
+        whole_number(filters, where, "filters")
+        whole_number(groups, where, "groups")
         self.filters = filters
         self.groups = groups
         self._refuse_strided_dilation()

@@ -8,6 +8,7 @@ from typing import Any
 from amalthea import ops
 from amalthea.core.errors import ArgumentError, ShapeError, fail
 from amalthea.core.tensor import Tensor
+from amalthea.nn.arguments import checked_data_format, whole_numbers
 from amalthea.nn.layer import Layer
 from amalthea.nn.layers.settings import keep, written
 from amalthea.nn.layers.sliding import (
@@ -18,10 +19,6 @@ from amalthea.nn.layers.sliding import (
     padding_mode,
     slid_sizes,
     split_shape,
-    window,
-)
-from amalthea.nn.layers.sliding import (
-    data_format as standard_data_format,
 )
 
 
@@ -55,11 +52,11 @@ class ConvolutionLayer(Layer):
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         where = type(self).__name__
         self.rank = rank
-        self.kernel_size = window(kernel_size, rank, "kernel_size", where)
-        self.strides = window(strides, rank, "strides", where)
-        self.dilation_rate = window(dilation_rate, rank, "dilation_rate", where)
+        self.kernel_size = whole_numbers(kernel_size, rank, where, "kernel_size")
+        self.strides = whole_numbers(strides, rank, where, "strides")
+        self.dilation_rate = whole_numbers(dilation_rate, rank, where, "dilation_rate")
         self.padding = padding_mode(padding, where, paddings)
-        self.data_format = standard_data_format(data_format, where)
+        self.data_format = checked_data_format(data_format, where)
         self.use_bias = use_bias
         self.bias: Any = None
         self._settings = tuple(settings or ())

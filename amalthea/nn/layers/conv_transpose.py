@@ -8,8 +8,9 @@ from typing import Any
 from amalthea import ops
 from amalthea.core.errors import ArgumentError, fail
 from amalthea.core.tensor import Tensor
+from amalthea.nn.arguments import whole_number
 from amalthea.nn.layers.conv_base import ConvolutionLayer
-from amalthea.nn.layers.sliding import Shape, at_least_one, join_shape, split_shape, transposed_sizes
+from amalthea.nn.layers.sliding import Shape, join_shape, split_shape, transposed_sizes
 from amalthea.nn.objects import public
 
 
@@ -63,7 +64,7 @@ class BaseConvTranspose(ConvolutionLayer):
             **kwargs,
         )
         where = type(self).__name__
-        at_least_one(filters, "filters", where)
+        whole_number(filters, where, "filters")
         self.filters = filters
         self._refuse_strided_dilation()
         self.output_padding = None if output_padding is None else self._output_padding(output_padding)

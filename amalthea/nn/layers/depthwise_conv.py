@@ -7,8 +7,8 @@ from typing import Any
 
 from amalthea import ops
 from amalthea.core.tensor import Tensor
+from amalthea.nn.arguments import whole_number
 from amalthea.nn.layers.conv_base import ConvolutionLayer
-from amalthea.nn.layers.sliding import at_least_one
 from amalthea.nn.objects import public
 
 
@@ -60,7 +60,7 @@ class BaseDepthwiseConv(ConvolutionLayer):
             settings=settings,
             **kwargs,
         )
-        at_least_one(depth_multiplier, "depth_multiplier", type(self).__name__)
+        whole_number(depth_multiplier, type(self).__name__, "depth_multiplier")
         self.depth_multiplier = depth_multiplier
 
     def _output_channels(self, channels: int) -> int:

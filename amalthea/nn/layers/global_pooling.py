@@ -7,9 +7,9 @@ from typing import Any
 
 from amalthea import ops
 from amalthea.core.tensor import Tensor
+from amalthea.nn.arguments import checked_data_format
 from amalthea.nn.layer import Layer
 from amalthea.nn.layers.sliding import Shape, check_rank, join_shape, split_shape
-from amalthea.nn.layers.sliding import data_format as standard_data_format
 from amalthea.nn.objects import public
 
 
@@ -19,7 +19,7 @@ class BaseGlobalPooling(Layer):
     def __init__(self, rank: int, data_format: str | None = None, keepdims: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.rank = rank
-        self.data_format = standard_data_format(data_format, type(self).__name__)
+        self.data_format = checked_data_format(data_format, type(self).__name__)
         self.keepdims = keepdims
 
     @property

@@ -8,8 +8,8 @@ from typing import Any
 from amalthea import ops
 from amalthea.core.errors import ArgumentError, fail
 from amalthea.core.tensor import Tensor
+from amalthea.nn.arguments import whole_number
 from amalthea.nn.layers.projected_attention import ProjectedAttention, Shape
-from amalthea.nn.layers.sliding import at_least_one
 from amalthea.nn.objects import public
 
 
@@ -60,9 +60,9 @@ class GroupedQueryAttention(ProjectedAttention):
         **kwargs: Any,
     ) -> None:
         where = type(self).__name__
-        at_least_one(head_dim, "head_dim", where)
-        at_least_one(num_query_heads, "num_query_heads", where)
-        at_least_one(num_key_value_heads, "num_key_value_heads", where)
+        whole_number(head_dim, where, "head_dim")
+        whole_number(num_query_heads, where, "num_query_heads")
+        whole_number(num_key_value_heads, where, "num_key_value_heads")
         if num_query_heads % num_key_value_heads:
             fail(
                 ArgumentError,

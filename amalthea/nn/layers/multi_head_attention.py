@@ -6,8 +6,8 @@ import string
 from collections.abc import Sequence
 from typing import Any
 
+from amalthea.nn.arguments import whole_number
 from amalthea.nn.layers.projected_attention import ProjectedAttention, Shape
-from amalthea.nn.layers.sliding import at_least_one
 from amalthea.nn.objects import public
 
 
@@ -88,10 +88,10 @@ class MultiHeadAttention(ProjectedAttention):
         **kwargs: Any,
     ) -> None:
         where = type(self).__name__
-        at_least_one(num_heads, "num_heads", where)
-        at_least_one(key_dim, "key_dim", where)
+        whole_number(num_heads, where, "num_heads")
+        whole_number(key_dim, where, "key_dim")
         if value_dim is not None:
-            at_least_one(value_dim, "value_dim", where)
+            whole_number(value_dim, where, "value_dim")
         settings = {
             "kernel_initializer": kernel_initializer,
             "bias_initializer": bias_initializer,

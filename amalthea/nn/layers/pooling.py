@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from amalthea import ops
 from amalthea.core.tensor import Tensor
+from amalthea.nn.arguments import checked_data_format, whole_numbers
 from amalthea.nn.layer import Layer
 from amalthea.nn.layers.sliding import (
     Shape,
@@ -15,9 +16,7 @@ from amalthea.nn.layers.sliding import (
     padding_mode,
     slid_sizes,
     split_shape,
-    window,
 )
-from amalthea.nn.layers.sliding import data_format as standard_data_format
 from amalthea.nn.objects import public
 
 
@@ -39,10 +38,10 @@ class BasePooling(Layer):
         super().__init__(name=name, **kwargs)
         where = type(self).__name__
         self.rank = rank
-        self.pool_size = window(pool_size, rank, "pool_size", where)
-        self.strides = self.pool_size if strides is None else window(strides, rank, "strides", where)
+        self.pool_size = whole_numbers(pool_size, rank, where, "pool_size")
+        self.strides = self.pool_size if strides is None else whole_numbers(strides, rank, where, "strides")
         self.padding = padding_mode(padding, where)
-        self.data_format = standard_data_format(data_format, where)
+        self.data_format = checked_data_format(data_format, where)
 
     def call(self, inputs: Tensor) -> Tensor:
         """Pool `inputs`."""

@@ -14,9 +14,10 @@ from amalthea import ops
 from amalthea.core.context import context
 from amalthea.core.errors import ArgumentError, ShapeError, fail
 from amalthea.core.tensor import Tensor
+from amalthea.nn.arguments import whole_number
 from amalthea.nn.layer import Layer
 from amalthea.nn.layers.settings import keep, written
-from amalthea.nn.layers.sliding import at_least_one, known
+from amalthea.nn.layers.sliding import known
 from amalthea.nn.tracking import untracked
 from amalthea.ops.random import SeedGenerator
 from amalthea.ops.random import dropout as draw_dropout
@@ -68,7 +69,7 @@ class RecurrentCell(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        at_least_one(units, "units", type(self).__name__)
+        whole_number(units, type(self).__name__, "units")
         self.units = units
         self.use_bias = use_bias
         self.dropout = min(1.0, max(0.0, dropout))

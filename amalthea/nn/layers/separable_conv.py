@@ -7,8 +7,8 @@ from typing import Any
 
 from amalthea import ops
 from amalthea.core.tensor import Tensor
+from amalthea.nn.arguments import whole_number
 from amalthea.nn.layers.conv_base import ConvolutionLayer
-from amalthea.nn.layers.sliding import at_least_one
 from amalthea.nn.objects import public
 
 
@@ -71,8 +71,8 @@ class BaseSeparableConv(ConvolutionLayer):
             **kwargs,
         )
         where = type(self).__name__
-        at_least_one(depth_multiplier, "depth_multiplier", where)
-        at_least_one(filters, "filters", where)
+        whole_number(depth_multiplier, where, "depth_multiplier")
+        whole_number(filters, where, "filters")
         self.depth_multiplier = depth_multiplier
         self.filters = filters
 

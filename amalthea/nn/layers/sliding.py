@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from typing import Any
 
-from amalthea.core import config
 from amalthea.core.errors import ArgumentError, ShapeError, fail
 from amalthea.core.spec import UnknownDim
 
@@ -16,29 +14,6 @@ Shape = tuple[int | None, ...]
 def known(shape: Sequence[int | None]) -> Shape:
     """The shape with None for sizes that are not known (also for numbers that only stand in for such)."""
     return tuple(None if type(size) is UnknownDim else size for size in shape)
-
-
-def window(value: Any, rank: int, name: str, where: str) -> tuple[int, ...]:
-    """`value` (a positive int for every axis, or `rank` of them) as a tuple of `rank` positive ints.
-
-    Raises an ArgumentError that names the argument and the layer class `where`.
-    """
-    try:
-        sizes = (
-            tuple(operator.index(v) for v in value) if isinstance(value, Sequence) else (operator.index(value),) * rank
-        )
-    except TypeError:
-        sizes = ()
-    if len(sizes) != rank or min(sizes) <= 0:
-        many = "one integer" if rank == 1 else f"one integer or {rank} of them"
-        fail(
-            ArgumentError,
-            f"`{name}` must be {many}, each greater than 0",
-            where=where,
-            received=f"{name}={value!r}",
-            fix=f"pass for example {name}={(2,) * rank if rank > 1 else 2}",
-        )
-    return sizes
 
 
 def padding_mode(value: Any, where: str, modes: tuple[str, ...] = ("valid", "same")) -> str:
@@ -53,38 +28,6 @@ def padding_mode(value: Any, where: str, modes: tuple[str, ...] = ("valid", "sam
             fix=f"pass padding={modes[0]!r}",
         )
     return mode
-
-
-def data_format(value: Any, where: str) -> str:
-    """`value`, or the configured image data format for None; else an ArgumentError."""
-    if value is None:
-        return config.image_data_format()
-    mode = str(value).lower()
-    if mode not in ("channels_last", "channels_first"):
-        fail(
-            ArgumentError,
-            "`data_format` must be 'channels_last' or 'channels_first'",
-            where=where,
-            received=f"data_format={value!r}",
-            fix="pass data_format='channels_last' for inputs (batch, ..., channels)",
-        )
-    return mode
-
-
-def at_least_one(value: Any, name: str, where: str) -> None:
-    """Refuse anything but a positive integer."""
-    try:
-        good = operator.index(value) > 0
-    except TypeError:
-        good = False
-    if not good:
-        fail(
-            ArgumentError,
-            f"`{name}` must be an integer greater than 0",
-            where=where,
-            received=f"{name}={value!r}",
-            fix=f"pass {name}=1 or more",
-        )
 
 
 def split_shape(shape: Sequence[int | None], form: str) -> tuple[Shape, int | None]:
