@@ -41,6 +41,7 @@ _MODULES = (
     "utils",
 )
 _NAMES = {
+    "amalthea.core.device": ("device", "devices"),
     "amalthea.core.derivatives": ("custom_gradient", "grad", "value_and_grad", "vjp"),
     "amalthea.core.errors": (
         "AmaltheaError",

@@ -1,6 +1,4 @@
-"""`am.config`: the default dtype, the image layout, the backend and other settings, under Keras' names."""
-
-from __future__ import annotations
+"""`am.config`: settings, as `keras.config` names them, and the backend that computes."""
 
 from amalthea.core.backend import backend, backend_scope, set_backend
 from amalthea.core.config import (
@@ -13,14 +11,12 @@ from amalthea.core.config import (
     set_image_data_format,
 )
 from amalthea.nn.dtype_policies import dtype_policy, set_dtype_policy
-from amalthea.nn.registry import enable_unsafe_deserialization
 
 __all__ = [
     "backend",
     "backend_scope",
     "config_file",
     "dtype_policy",
-    "enable_unsafe_deserialization",
     "epsilon",
     "floatx",
     "image_data_format",

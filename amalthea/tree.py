@@ -1,0 +1,7 @@
+"""`am.tree`: nested structures, as `keras.tree` names what there is."""
+
+from amalthea.core.tree import assert_same as assert_same_structure
+from amalthea.core.tree import flatten, is_nested, map_structure
+from amalthea.core.tree import pack as pack_sequence_as
+
+__all__ = ["assert_same_structure", "flatten", "is_nested", "map_structure", "pack_sequence_as"]
