@@ -79,7 +79,7 @@ class Arguments:
         for name, value in self.values.items():
             if isinstance(value, Tensor):
                 self.tensors[name] = value
-            elif value and isinstance(value, (list, tuple, dict)):
+            elif isinstance(value, (list, tuple, dict)) and value:
                 leaves = tree.flatten(value)
                 if any(isinstance(leaf, Tensor) for leaf in leaves):
                     if not all(leaf is None or isinstance(leaf, Tensor) for leaf in leaves):
