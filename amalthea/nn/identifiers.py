@@ -47,7 +47,9 @@ def resolve(
 
 def unknown(kind: str, name: str, names: dict[str, Any], module: str) -> str:
     """The message for a name that nothing has."""
-    by_lower = {n.lower(): n for n in names}
+    by_lower: dict[str, str] = {}
+    for known in names:
+        by_lower.setdefault(known.lower(), known)
     near = [by_lower[n] for n in difflib.get_close_matches(name.lower(), by_lower, n=4, cutoff=0.5)]
     fix = f"did you mean {' or '.join(repr(n) for n in near)}? " if near else ""
     return (

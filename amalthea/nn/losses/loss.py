@@ -305,4 +305,6 @@ def apply_mask(
     if weight is None:
         return mask
     mask, weight = same_rank(mask, weight)
+    if 0 < weight.ndim < mask.ndim:  # weights of samples and a mask of their time steps
+        weight = ops.reshape(weight, weight.shape + (1,) * (mask.ndim - weight.ndim))
     return weight * mask

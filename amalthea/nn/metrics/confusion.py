@@ -133,8 +133,8 @@ def _weights(
                 ShapeError,
                 "the sample weights do not fit the targets",
                 where=where,
-                received=f"sample_weight of shape {weight.shape[:-1]}, y_true of shape {y_true.shape}",
-                fix=f"pass weights of shape {y_true.shape[:1]} or {y_true.shape}",
+                received=f"sample_weight of shape {ops.shape(sample_weight)}, y_true of shape {y_true.shape}",
+                fix=f"pass weights of shape {y_true.shape}",
             )
     if label_weights is not None:
         per_label = ops.expand_dims(ops.cast(label_weights, dtype), 0)

@@ -12,7 +12,7 @@ from amalthea.core.variable import Variable
 from amalthea.nn.losses.alignment import TensorLike
 from amalthea.nn.metrics.confusion import checked_thresholds, count_confusion
 from amalthea.nn.metrics.metric import Metric
-from amalthea.nn.objects import public
+from amalthea.nn.objects import deserialize_keras_object, public
 
 _NAMES = {"tp": "true_positives", "fp": "false_positives", "tn": "true_negatives", "fn": "false_negatives"}
 
@@ -376,6 +376,11 @@ class AUC(_FourCounts):
         if self.label_weights is None:
             return ops.mean(areas)
         return ops.divide_no_nan(ops.sum(areas * self.label_weights), ops.sum(self.label_weights))
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Metric:
+        # Keras writes the label weights as a tensor.
+        return cls(**{**config, "label_weights": deserialize_keras_object(config.get("label_weights"))})
 
     def get_config(self) -> dict[str, Any]:
         config = {
