@@ -1,6 +1,6 @@
 """Learn to read handwritten digits, save the model, load it again, and draw what happened.
 
-    python examples/digits_demo.py [--output demo-output] [--epochs 20]
+    python examples/digits_demo.py [--output demo-output] [--epochs 12]
 
 Ends with an error if fewer than 97 % of the held-out images are read correctly, or if the loaded model does not predict
 exactly what the saved one did.
@@ -54,6 +54,7 @@ def draw(history: dict[str, list[float]], images: np.ndarray, labels: np.ndarray
     curve.plot(epochs, history["val_loss"], label="loss, held out")
     curve.plot(epochs, history["val_accuracy"], label="accuracy, held out", linestyle="--")
     curve.set(xlabel="epoch", ylim=(0, 1.05), title="Training")
+    curve.xaxis.get_major_locator().set_params(integer=True)
     curve.legend()
     guesses = scores.argmax(axis=1)
     order = np.argsort(guesses == labels, kind="stable")[:24]
@@ -71,7 +72,7 @@ def draw(history: dict[str, list[float]], images: np.ndarray, labels: np.ndarray
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Train, save, load and draw a digits classifier.")
     parser.add_argument("--output", type=Path, default=Path("demo-output"), help="folder for the model and the picture")
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=12)
     options = parser.parse_args(arguments)
     options.output.mkdir(parents=True, exist_ok=True)
 
