@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from amalthea.core import dtypes
+from amalthea.core import dtypes, tree
 from amalthea.core.backend import active
 from amalthea.core.context import context
 from amalthea.core.errors import AmaltheaError, ArgumentError, TraceError, UnsupportedError, fail
@@ -21,7 +21,7 @@ from amalthea.core.infer import expansion, infer
 from amalthea.core.node import record, slots
 from amalthea.core.registry import registry
 from amalthea.core.spec import TensorSpec
-from amalthea.core.tensor import KerasTensor, Operand, Tensor, array_of, as_tensor, wrap
+from amalthea.core.tensor import KerasTensor, Operand, Tensor, alias, array_of, as_tensor, wrap
 
 __all__ = ["Composite", "Op", "Primitive", "composite", "export", "nondifferentiable", "primitive", "registry"]
 
@@ -416,6 +416,8 @@ class Composite(Op):
         finally:
             context.restore(before)
         if self.gradient is not nondifferentiable:
+            # A body may return an input as it is: to the tape the output is another tensor.
+            out = tree.map_structure(lambda x: alias(x) if isinstance(x, Tensor) else x, out)
             attrs = {name: bound[name] for name in self.static}
             for tape in tapes:
                 tape._record(self, found, out, attrs)

@@ -216,6 +216,15 @@ def test_custom_gradient(wrap):
     assert float(wrap(slope)(as_tensor(3.0))) == 1.0
 
 
+@pytest.mark.parametrize("wrap", [lambda f: f, function], ids=["eager", "traced"])
+def test_a_custom_gradient_of_a_function_that_returns_its_argument(wrap):
+    @custom_gradient
+    def reversed_gradient(x):
+        return x, lambda g: -g
+
+    assert grad(wrap(lambda x: reversed_gradient(x) * 100.0))(1.0).item() == -100.0
+
+
 def test_a_custom_gradient_survives_in_a_compiled_function_that_is_differentiated_from_outside():
     @custom_gradient
     def strange(x):
