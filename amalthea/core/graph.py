@@ -41,7 +41,7 @@ class Graph:
 
     >>> import amalthea as am
     >>> graph = am.trace(lambda x: am.ops.sum(x * x), am.TensorSpec((3,), "float32"))
-    >>> float(graph.run([1.0, 2.0, 3.0]))
+    >>> float(graph.run(am.Tensor([1.0, 2.0, 3.0])))
     14.0
     """
 

@@ -145,7 +145,7 @@ def to_batch(data: Any) -> Any:
     Returns:
         The same structure of Tensors.
 
-    >>> to_batch((np.zeros((2, 3)), None))[0].dtype
+    >>> str(to_batch((np.zeros((2, 3)), None))[0].dtype)
     'float32'
     """
     floatx = str(config.floatx())

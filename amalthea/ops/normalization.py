@@ -117,7 +117,7 @@ def batch_normalization(
 
     >>> import amalthea as am
     >>> am.ops.batch_normalization([[1.0, 4.0]], mean=[1.0, 2.0], variance=[1.0, 4.0], axis=-1, epsilon=0.0)
-    <Tensor shape=(1, 2), dtype=float32, numpy=array([[0., 1.]], dtype=float32)>
+    Tensor([[0., 1.]], shape=(1, 2), dtype=float32)
     """
     axis = normal_axis(axis, len(x.shape))
     factor = rsqrt(_per_channel(variance, axis, x, "variance") + epsilon)

@@ -136,7 +136,7 @@ def uniform(
 
     >>> import amalthea as am
     >>> am.random.uniform((2,), seed=0).numpy().tolist()
-    [0.4184575080871582, 0.6004990339279175]
+    [0.4184570908546448, 0.6004990339279175]
     """
     dtype = _float(dtype, "random.uniform")
     unit = _unit(draw_seed(seed), normal_shape(shape), dtype)

@@ -21,11 +21,11 @@ def atomic_file(path: str | os.PathLike) -> Iterator[BinaryIO]:
     Raises:
         FileNotFoundError: the folder does not exist.
 
-    >>> import os, tempfile
+    >>> import os, pathlib, tempfile
     >>> path = os.path.join(tempfile.mkdtemp(), "a.bin")
     >>> with atomic_file(path) as file:
     ...     _ = file.write(b"all of it")
-    >>> open(path, "rb").read()
+    >>> pathlib.Path(path).read_bytes()
     b'all of it'
     """
     target = os.path.realpath(os.fspath(path))

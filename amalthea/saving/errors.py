@@ -12,10 +12,10 @@ class SavedFileError(AmaltheaError, ValueError):
 
     Nothing has been changed when it is raised: a model whose weights were being loaded holds the values it had before.
 
-    >>> import os, tempfile
+    >>> import os, pathlib, tempfile
     >>> from amalthea.saving import load_model
     >>> path = os.path.join(tempfile.mkdtemp(), "notes.keras")
-    >>> _ = open(path, "w").write("this is no archive")
+    >>> _ = pathlib.Path(path).write_text("this is no archive")
     >>> try:
     ...     load_model(path)
     ... except SavedFileError:

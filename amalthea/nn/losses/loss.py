@@ -40,7 +40,7 @@ class Loss:
     >>> class Quartic(am.losses.Loss):
     ...     def call(self, y_true, y_pred):
     ...         return am.ops.mean((y_true - y_pred) ** 4, axis=-1)
-    >>> float(Quartic()([[0.0, 0.0]], [[1.0, 2.0]]))
+    >>> float(Quartic()(am.Tensor([[0.0, 0.0]]), am.Tensor([[1.0, 2.0]])))
     8.5
     """
 
