@@ -14,7 +14,6 @@ from amalthea.data.arrays import ArrayAdapter, convert, train_validation_split
 from amalthea.data.batches import to_batch, unpack_x_y_sample_weight
 from amalthea.data.protocol import DataAdapter
 from amalthea.data.weights import check_class_weight
-from amalthea.nn.layer import Layer
 from amalthea.train.callbacks.callback_list import CallbackList
 from amalthea.train.callbacks.logs import pythonify_logs
 from amalthea.train.compile_metrics import CompileMetrics
@@ -368,7 +367,7 @@ class Trainer(Stepping):
         custom = type(self).train_step is not Stepping.train_step
         loss, metrics = self._compile_loss, self._compile_metrics
         unbuilt = not self.built or any(part is not None and not part.built for part in (loss, metrics))  # type: ignore[attr-defined]
-        if unbuilt and not (custom and type(self).call is Layer.call):  # type: ignore[attr-defined]
+        if unbuilt:
             try:
                 self._build_from(adapter.first())
             except Exception:
