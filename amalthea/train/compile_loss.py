@@ -167,7 +167,9 @@ class CompileLoss:
         if isinstance(value, dict):
             by_name = {name: path for path, name in names.items() if name is not None}
             if set(value) <= set(by_name):
-                return {by_name[name]: item for name, item in value.items()}
+                if isinstance(y_pred, dict):
+                    return {by_name[name]: item for name, item in value.items()}
+                return {path: value[name] for name, path in by_name.items() if name in value}
         elif len(value) == len(paths) and not any(is_nested(item) for item in value):
             return dict(zip(paths, value, strict=True))
         spread: dict[Path, Any] = {}

@@ -210,10 +210,11 @@ CASES = {
 
 
 def filled(structure, data):
+    """The structure with arrays in place of their names."""
     if isinstance(structure, str):
-        return data[structure]
+        return data.get(structure, structure)
     if isinstance(structure, dict):
-        return {k: filled(v, data) if isinstance(v, str) else v for k, v in structure.items()}
+        return {key: filled(value, data) for key, value in structure.items()}
     if isinstance(structure, (list, tuple)):
         return type(structure)(filled(item, data) for item in structure)
     return structure
