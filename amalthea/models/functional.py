@@ -9,7 +9,7 @@ from amalthea.core import tree
 from amalthea.core.context import eager_scope
 from amalthea.core.errors import ArgumentError, ShapeError, fail
 from amalthea.core.graph import Graph
-from amalthea.core.node import Constant, Node, fill, slots
+from amalthea.core.node import Constant, Node, Slot, fill
 from amalthea.core.tensor import KerasTensor, Tensor, alias, as_tensor, symbolic
 from amalthea.core.value import Value
 from amalthea.models.arrangement import arrange, operation_of
@@ -75,7 +75,7 @@ class Functional(Model):
             self._depths = arrangement.depths
             self._order = arrangement.nodes
             self._names = _unique_names(arrangement.operations, where)
-            structure = slots(outputs, [])
+            structure = tree.pack(outputs, [Slot(i) for i in range(len(self._outputs))])
             self.graph = Graph(self.name, _values(inputs), _values(outputs), structure)
             self._plan = [node for node in arrangement.nodes if not isinstance(node.op, InputLayer)]
         for layer in self.layers:
