@@ -380,9 +380,15 @@ class Trainer(Stepping):
             self._check_all_labels(adapter, where)
 
     def _build_from(self, batch: Any) -> None:
-        symbols = tree.map_structure(
-            lambda leaf: None if leaf is None else KerasTensor(leaf.shape, leaf.dtype), to_batch(batch)
-        )
+        # A model made of symbolic tensors knows its outputs for any batch size without being called again.
+        known = self.built and getattr(self, "inputs", None) is not None  # type: ignore[attr-defined]
+
+        def symbol(leaf: Any) -> Any:
+            if leaf is None:
+                return None
+            return KerasTensor((None, *leaf.shape[1:]) if known and leaf.shape else leaf.shape, leaf.dtype)
+
+        symbols = tree.map_structure(symbol, to_batch(batch))
         x, y, _ = unpack_x_y_sample_weight(symbols)
         y_pred = self._call(x, training=False)
         for part in (self._compile_loss, self._compile_metrics):
