@@ -201,7 +201,7 @@ class Primitive(Op):
                 clean = False
                 break
         if not clean:
-            converted = [x if type(x) in _NUMBERS else self.tensor(x) for x in inputs]
+            converted = [weak(x) if isinstance(x, _NUMBERS) else self.tensor(x) for x in inputs]
             if any(isinstance(x, KerasTensor) for x in converted):
                 return self.record(converted, attrs)
             return self.dispatch(converted, attrs)
@@ -259,7 +259,7 @@ class Primitive(Op):
 
     def record(self, inputs: Sequence[Any], attrs: dict[str, Any]) -> Any:
         """Put a call of the op into the graph being made."""
-        tensors: list[Any] = [x if type(x) in _NUMBERS else self.tensor(x) for x in inputs]
+        tensors: list[Any] = [weak(x) if isinstance(x, _NUMBERS) else self.tensor(x) for x in inputs]
         attrs = freeze(attrs)
         check_alive(self.name, tensors)
         key = (
@@ -387,7 +387,10 @@ class Composite(Op):
         known: list[Any] = []
         for name in self.tensors:
             x = bound[name]
-            if x is None or type(x) in _NUMBERS:
+            if x is None:
+                continue
+            if isinstance(x, _NUMBERS):
+                bound[name] = weak(x)
                 continue
             try:
                 if name in self.variadic and not isinstance(x, Operand):
@@ -448,6 +451,17 @@ class Composite(Op):
 def infer_composite(op: Composite, inputs: list[Tensor], arguments: dict[str, Any]) -> Any:
     """The output specs of a composite, from its body evaluated without values."""
     return expansion(op, tuple(TensorSpec(t.shape, t.dtype) for t in inputs), arguments)
+
+
+def weak(number: Any) -> Any:
+    """The number as a plain Python one, whose dtype gives way to those of tensors.
+
+    np.float64, what NumPy's functions return for Python floats, is itself a Python float and becomes one here; so
+    `x * np.sqrt(2.0)` keeps the dtype of x.
+    """
+    if type(number) in _NUMBERS:
+        return number
+    return int(number) if isinstance(number, int) else float(number)
 
 
 def as_dtype(x: Any) -> dtypes.DType:

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import math
 
+import ml_dtypes
+
+from amalthea.core import dtypes
 from amalthea.core.op import composite, export, primitive
 from amalthea.core.tensor import Tensor
 from amalthea.ops.elementwise import abs, divide_no_nan, floor_divide, maximum, minimum, sign
@@ -324,6 +327,11 @@ def cosh(x: Tensor) -> Tensor:
     return h / 2 * h + 0.5 / h / h
 
 
+def _where_log_is_exact(x: Tensor) -> float:
+    """From where on log(2 x) is the inverse of cosh and sinh to the last digit (1 / x**2 is lost); x * x fits below."""
+    return float(ml_dtypes.finfo(dtypes.to_numpy(float_dtype(x.dtype))).eps) ** -0.5
+
+
 @composite(gradient=(lambda g, out, x: g / sqrt(x * x + 1),), samples=lambda: [((values(2, 3, low=-2),), {})])
 def arcsinh(x: Tensor) -> Tensor:
     """The inverse hyperbolic sine.
@@ -333,7 +341,7 @@ def arcsinh(x: Tensor) -> Tensor:
     0.0
     """
     size = abs(x)
-    large = size > 1e4  # there x * x + 1 may overflow, and log(2 x) is exact
+    large = size > _where_log_is_exact(x)
     small = where(large, 1, size)
     exact = log1p(small + small * small / (1 + sqrt(small * small + 1)))
     return sign(x) * where(large, log(maximum(size, 1)) + math.log(2), exact)
@@ -350,7 +358,7 @@ def arccosh(x: Tensor) -> Tensor:
     >>> am.ops.arccosh(1.0).item()
     0.0
     """
-    large = x > 1e4
+    large = x > _where_log_is_exact(x)
     small = where(large, 1, x) - 1
     return where(large, log(x) + math.log(2), log1p(small + sqrt(small) * sqrt(small + 2)))
 

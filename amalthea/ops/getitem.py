@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from amalthea.core import dtypes
+from amalthea.core.context import context
 from amalthea.core.errors import ArgumentError, DTypeError, ShapeError, fail
 from amalthea.core.op import composite, export
 from amalthea.core.tensor import Tensor, as_tensor
@@ -35,17 +37,19 @@ def get_item(x: Any, key: Any) -> Tensor:
     x = as_tensor(x)
     entries: list[Any] = []
     arrays: list[Tensor] = []
-    for part in key if isinstance(key, tuple) else (key,):
-        if isinstance(part, slice):
+    for part in key if type(key) is tuple else (key,):
+        if type(part) is slice:
             entries.append((_bound(part.start), _bound(part.stop), _bound(part.step)))
-        elif part is None or part is Ellipsis:
+        elif part is None or part is Ellipsis or type(part) is int:
             entries.append(part)
         elif isinstance(part, (bool, np.bool_)):
             fail(DTypeError, "a bool is not an index", where="get_item", received=repr(part), fix="use a mask tensor")
-        elif isinstance(part, (int, np.integer)):
+        elif isinstance(part, np.integer):
             entries.append(int(part))
         else:
             _add_array(part, entries, arrays)
+    if not arrays and type(x) is Tensor and context.trace is None:
+        return _apply(x, _plan_of(x.shape, tuple(entries)))
     return _get_item(x, arrays, tuple(entries))
 
 
@@ -84,6 +88,7 @@ def _whole_key(key: tuple[Any, ...], shape: Ints) -> list[Any]:
             f"{used} indices for a tensor of {len(shape)} dimensions"
             if used > len(shape)
             else "an index can have one Ellipsis only",
+            where="get_item",
             received=f"x of shape {show(shape)}",
             fix=f"use at most {len(shape)} indices and one Ellipsis",
         )
@@ -106,63 +111,92 @@ def _whole_key(key: tuple[Any, ...], shape: Ints) -> list[Any]:
 )
 def _get_item(x: Tensor, indices: Sequence[Tensor], key: tuple[Any, ...]) -> Tensor:
     """x[key], with the tensors of the key apart."""
+    plan = _make_plan(tuple(x.shape), key)
+    out = _apply(x, plan)
+    return _gather_axes(out, list(indices), *plan.gathered) if plan.gathered is not None else out
+
+
+class _Plan(NamedTuple):
+    """What x[key] does to a shape: attributes for each step, None for steps that are not needed.
+
+    `gathered` is (axes that index tensors stand for, where their common axes go).
+    """
+
+    sliced: dict[str, Any] | None
+    flipped: dict[str, Any] | None
+    reshaped: dict[str, Any] | None
+    gathered: tuple[list[int], int] | None
+
+
+def _apply(x: Tensor, plan: _Plan) -> Tensor:
+    if plan.sliced is not None:
+        x = strided_slice.op.dispatch((x,), plan.sliced)  # type: ignore[attr-defined]
+    if plan.flipped is not None:
+        x = flip.op.dispatch((x,), plan.flipped)  # type: ignore[attr-defined]
+    return x if plan.reshaped is None else reshape.op.dispatch((x,), plan.reshaped)  # type: ignore[attr-defined]
+
+
+def _make_plan(x_shape: Ints, key: tuple[Any, ...]) -> _Plan:
     start, stop, strides, reverse = [], [], [], []
     shape: list[int] = []  # after slicing, with axes added but none dropped
-    plan: list[Any] = []  # for each axis of `shape`: "keep", "drop" (an int took it), or "tensor"
-    arrays_given = bool(indices)
+    fate: list[str] = []  # for each axis of `shape`: "keep", "drop" (an int took it), or "tensor"
     axis = 0
-    for entry in _whole_key(key, x.shape):
+    for entry in _whole_key(key, x_shape):
         if entry is None:
-            plan.append("keep")
+            fate.append("keep")
             shape.append(1)
             continue
-        size = x.shape[axis]
-        if entry == "tensor":
+        size = x_shape[axis]
+        if entry == "tensor" or entry == (None, None, None):
             first, last, step = 0, size, 1
-            plan.append("tensor")
+            fate.append("tensor" if entry == "tensor" else "keep")
+            shape.append(size)
         elif isinstance(entry, tuple):
             first, last, step = slice(*entry).indices(size)
             count = len(range(first, last, step))
             if step < 0:  # the same elements forwards, then flipped
                 reverse.append(axis)
                 first, last, step = first + (count - 1) * step, first + 1, -step
-            last = max(first, last)
             if not count:
-                first = last = 0
-            plan.append("keep")
+                first, last, step = 0, 0, 1
+            fate.append("keep")
+            shape.append(count)
         else:
             if not -size <= entry < size:
                 fail(
                     ArgumentError,
                     f"index {entry} is out of range for axis {axis}, which has {size} elements",
-                    received=f"x of shape {show(x.shape)}",
+                    where="get_item",
+                    received=f"x of shape {show(x_shape)}",
                     fix=f"use an index from {-size} to {size - 1}" if size else "check for empty input first",
                 )
-            first = entry % size
-            last, step = first + 1, 1
-            plan.append("drop")
+            first, step = entry % size, 1
+            last = first + 1
+            fate.append("drop")
+            shape.append(1)
         start.append(first)
         stop.append(last)
         strides.append(step)
-        shape.append(-(-(last - first) // step))
         axis += 1
-    out = x
-    if any(start) or any(b != d for b, d in zip(stop, x.shape, strict=True)) or any(s != 1 for s in strides):
-        out = strided_slice(x, tuple(start), tuple(stop), tuple(strides))
-    if reverse:
-        out = flip(out, tuple(reverse))
-    kept = tuple(d for d, what in zip(shape, plan, strict=True) if what != "drop")
-    if kept != tuple(out.shape):
-        out = reshape(out, kept)
-    if not arrays_given:
-        return out
-    # NumPy puts the axes of the index arrays where they stood if those were neighbours, else in front; an int
-    # beside them counts as one of them.
-    advanced = [i for i, what in enumerate(plan) if what != "keep"]
-    adjacent = advanced == list(range(advanced[0], advanced[-1] + 1))
-    front = sum(1 for what in plan[: advanced[0]] if what == "keep")
-    places = [i for i, what in enumerate([w for w in plan if w != "drop"]) if what == "tensor"]
-    return _gather_axes(out, list(indices), places, front if adjacent else 0)
+    whole = not any(start) and tuple(stop) == x_shape and all(s == 1 for s in strides)
+    kept = tuple(d for d, what in zip(shape, fate, strict=True) if what != "drop")
+    gathered = None
+    if "tensor" in fate:
+        # NumPy puts the axes of the index arrays where they stood if those were neighbours, else in front; an int
+        # beside them counts as one of them.
+        advanced = [i for i, what in enumerate(fate) if what != "keep"]
+        adjacent = advanced == list(range(advanced[0], advanced[-1] + 1))
+        places = [i for i, what in enumerate([w for w in fate if w != "drop"]) if what == "tensor"]
+        gathered = (places, fate[: advanced[0]].count("keep") if adjacent else 0)
+    return _Plan(
+        None if whole else {"start": tuple(start), "stop": tuple(stop), "strides": tuple(strides)},
+        {"axis": tuple(reverse)} if reverse else None,
+        None if None not in key and "drop" not in fate else {"newshape": kept},
+        gathered,
+    )
+
+
+_plan_of = functools.lru_cache(maxsize=4096)(_make_plan)
 
 
 def _gather_axes(x: Tensor, indices: list[Tensor], axes: list[int], place: int) -> Tensor:

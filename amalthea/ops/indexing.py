@@ -116,6 +116,7 @@ def take_along_axis(x: Tensor, indices: Tensor, axis: int | None = None) -> Tens
     >>> am.ops.take_along_axis([[10, 20], [30, 40]], [[1], [0]], axis=1).tolist()
     [[20], [30]]
     """
+    require(indices, "integer", name="indices")
     if axis is None:
         return gather(reshape(x, (x.size,)), indices, 0)
     if indices.ndim != x.ndim:

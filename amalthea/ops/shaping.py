@@ -9,7 +9,7 @@ from typing import Any
 from amalthea.core import dtypes
 from amalthea.core.errors import ArgumentError, ShapeError, fail
 from amalthea.core.op import composite, export, nondifferentiable, primitive
-from amalthea.core.spec import TensorSpec
+from amalthea.core.spec import TensorSpec, UnknownDim
 from amalthea.core.tensor import Tensor
 from amalthea.ops.samples import values
 from amalthea.ops.specs import Ints, broadcast_shapes, normal_axes, normal_axis, normal_shape, show
@@ -116,9 +116,8 @@ def _join_axis(xs: Sequence[Any], axis: int) -> dict[str, Any]:
     axis = normal_axis(axis, xs[0].ndim)
     for other in xs[1:]:
         if other.ndim != xs[0].ndim or any(
-            broadcast_shapes((a,), (b,)) != (b,) or a == 1 != b
+            i != axis and a != b and not isinstance(a, UnknownDim) and not isinstance(b, UnknownDim)
             for i, (a, b) in enumerate(zip(xs[0].shape, other.shape, strict=True))
-            if i != axis and a != b
         ):
             fail(
                 ShapeError,
@@ -240,7 +239,10 @@ def strided_slice(x: Tensor, start: Ints, stop: Ints, strides: Ints | None = Non
     >>> am.ops.strided_slice([1, 2, 3, 4], (0,), (4,), (2,)).tolist()
     [1, 3]
     """
-    shape = tuple(-(-(b - a) // s) for a, b, s in zip(start, stop, strides or (), strict=True))
+    shape = tuple(
+        d if b - a == d and s == 1 else -(-(b - a) // s)
+        for a, b, s, d in zip(start, stop, strides or (), x.shape, strict=True)
+    )
     return TensorSpec(shape, x.dtype)  # type: ignore[return-value]
 
 

@@ -1,6 +1,5 @@
 """Every differentiable op: its gradient, and the gradient of its gradient, against central differences in float64."""
 
-
 import numpy as np
 import pytest
 
