@@ -47,7 +47,7 @@ def relu(x: Tensor) -> Tensor:
     """max(x, 0), the rectified linear unit. Its gradient at 0 is 0.
 
     >>> import amalthea as am
-    >>> am.ops.relu([-1.0, 0.0, 2.0]).numpy().tolist()
+    >>> am.ops.relu([-1.0, 0.0, 2.0]).tolist()
     [0.0, 0.0, 2.0]
     """
     return maximum(x, 0)
@@ -58,7 +58,7 @@ def relu6(x: Tensor) -> Tensor:
     """min(max(x, 0), 6). Its gradient at 0 and 6 is 0.
 
     >>> import amalthea as am
-    >>> am.ops.relu6([-1.0, 3.0, 9.0]).numpy().tolist()
+    >>> am.ops.relu6([-1.0, 3.0, 9.0]).tolist()
     [0.0, 3.0, 6.0]
     """
     return minimum(maximum(x, 0), 6)
@@ -69,7 +69,7 @@ def leaky_relu(x: Tensor, negative_slope: float = 0.2) -> Tensor:
     """x where it is positive, and `negative_slope * x` elsewhere.
 
     >>> import amalthea as am
-    >>> am.ops.leaky_relu([-10.0, 2.0]).numpy().tolist()
+    >>> am.ops.leaky_relu([-10.0, 2.0]).tolist()
     [-2.0, 2.0]
     """
     x = _floating(x)
@@ -81,7 +81,7 @@ def elu(x: Tensor, alpha: float = 1.0) -> Tensor:
     """x where it is positive, and `alpha * (exp(x) - 1)` elsewhere (Clevert et al. 2015, arXiv:1511.07289).
 
     >>> import amalthea as am
-    >>> am.ops.elu([0.0, 2.0]).numpy().tolist()
+    >>> am.ops.elu([0.0, 2.0]).tolist()
     [0.0, 2.0]
     """
     x = _floating(x)
@@ -93,7 +93,7 @@ def selu(x: Tensor) -> Tensor:
     """`elu` with a slope and scale that keep mean 0 and variance 1 (Klambauer et al. 2017, arXiv:1706.02515).
 
     >>> import amalthea as am
-    >>> am.ops.selu([0.0]).numpy().tolist()
+    >>> am.ops.selu([0.0]).tolist()
     [0.0]
     """
     return elu(x, SELU_ALPHA) * SELU_SCALE
@@ -104,7 +104,7 @@ def celu(x: Tensor, alpha: float = 1.0) -> Tensor:
     """max(x, 0) + min(0, alpha * (exp(x / alpha) - 1)), which is smooth for every alpha (arXiv:1704.07483).
 
     >>> import amalthea as am
-    >>> am.ops.celu([0.0, 2.0], alpha=2.0).numpy().tolist()
+    >>> am.ops.celu([0.0, 2.0], alpha=2.0).tolist()
     [0.0, 2.0]
     """
     x = _floating(x)
@@ -116,7 +116,7 @@ def softplus(x: Tensor) -> Tensor:
     """log(1 + exp(x)), without overflow.
 
     >>> import amalthea as am
-    >>> am.ops.softplus([1000.0]).numpy().tolist()
+    >>> am.ops.softplus([1000.0]).tolist()
     [1000.0]
     """
     x = _floating(x)
@@ -128,7 +128,7 @@ def softsign(x: Tensor) -> Tensor:
     """x / (1 + |x|).
 
     >>> import amalthea as am
-    >>> am.ops.softsign([1.0, -3.0]).numpy().tolist()
+    >>> am.ops.softsign([1.0, -3.0]).tolist()
     [0.5, -0.75]
     """
     x = _floating(x)
@@ -140,7 +140,7 @@ def log_sigmoid(x: Tensor) -> Tensor:
     """log(sigmoid(x)), exact where the sigmoid is 0 in floating point.
 
     >>> import amalthea as am
-    >>> am.ops.log_sigmoid([-1000.0]).numpy().tolist()
+    >>> am.ops.log_sigmoid([-1000.0]).tolist()
     [-1000.0]
     """
     return -softplus(-x)
@@ -156,7 +156,7 @@ def silu(x: Tensor) -> Tensor:
     """x * sigmoid(x), also called swish (Ramachandran et al. 2017, arXiv:1710.05941).
 
     >>> import amalthea as am
-    >>> am.ops.silu([0.0]).numpy().tolist()
+    >>> am.ops.silu([0.0]).tolist()
     [0.0]
     """
     x = _floating(x)
@@ -168,7 +168,7 @@ def swish(x: Tensor) -> Tensor:
     """The same as `silu`: x * sigmoid(x).
 
     >>> import amalthea as am
-    >>> am.ops.swish([0.0]).numpy().tolist()
+    >>> am.ops.swish([0.0]).tolist()
     [0.0]
     """
     return silu(x)
@@ -200,7 +200,7 @@ def gelu(x: Tensor, approximate: bool = True) -> Tensor:
     Example:
 
     >>> import amalthea as am
-    >>> am.ops.gelu([0.0]).numpy().tolist()
+    >>> am.ops.gelu([0.0]).tolist()
     [0.0]
     """
     x = _floating(x)
@@ -214,7 +214,7 @@ def hard_sigmoid(x: Tensor) -> Tensor:
     """relu6(x + 3) / 6, straight lines in place of the sigmoid.
 
     >>> import amalthea as am
-    >>> am.ops.hard_sigmoid([-9.0, 0.0, 9.0]).numpy().tolist()
+    >>> am.ops.hard_sigmoid([-9.0, 0.0, 9.0]).tolist()
     [0.0, 0.5, 1.0]
     """
     return relu6(_floating(x) + 3) / 6
@@ -225,7 +225,7 @@ def hard_silu(x: Tensor) -> Tensor:
     """x * hard_sigmoid(x), also called hard swish (Howard et al. 2019, arXiv:1905.02244).
 
     >>> import amalthea as am
-    >>> am.ops.hard_silu([-9.0, 0.0, 9.0]).numpy().tolist()
+    >>> am.ops.hard_silu([-9.0, 0.0, 9.0]).tolist()
     [-0.0, 0.0, 9.0]
     """
     x = _floating(x)
@@ -237,7 +237,7 @@ def hard_swish(x: Tensor) -> Tensor:
     """The same as `hard_silu`: x * hard_sigmoid(x).
 
     >>> import amalthea as am
-    >>> am.ops.hard_swish([9.0]).numpy().tolist()
+    >>> am.ops.hard_swish([9.0]).tolist()
     [9.0]
     """
     return hard_silu(x)
@@ -248,7 +248,7 @@ def hard_tanh(x: Tensor) -> Tensor:
     """x limited to [-1, 1].
 
     >>> import amalthea as am
-    >>> am.ops.hard_tanh([-3.0, 0.5]).numpy().tolist()
+    >>> am.ops.hard_tanh([-3.0, 0.5]).tolist()
     [-1.0, 0.5]
     """
     return where(x > 1, 1, where(x < -1, -1, x))
@@ -259,7 +259,7 @@ def tanh_shrink(x: Tensor) -> Tensor:
     """x - tanh(x).
 
     >>> import amalthea as am
-    >>> am.ops.tanh_shrink([0.0]).numpy().tolist()
+    >>> am.ops.tanh_shrink([0.0]).tolist()
     [0.0]
     """
     x = _floating(x)
@@ -271,7 +271,7 @@ def hard_shrink(x: Tensor, threshold: float = 0.5) -> Tensor:
     """x where |x| is greater than `threshold`, and 0 elsewhere.
 
     >>> import amalthea as am
-    >>> am.ops.hard_shrink([-2.0, 0.3]).numpy().tolist()
+    >>> am.ops.hard_shrink([-2.0, 0.3]).tolist()
     [-2.0, 0.0]
     """
     x = _floating(x)
@@ -283,7 +283,7 @@ def soft_shrink(x: Tensor, threshold: float = 0.5) -> Tensor:
     """x moved towards 0 by `threshold`, and 0 within it.
 
     >>> import amalthea as am
-    >>> am.ops.soft_shrink([-2.0, 0.25, 1.0]).numpy().tolist()
+    >>> am.ops.soft_shrink([-2.0, 0.25, 1.0]).tolist()
     [-1.5, 0.0, 0.5]
     """
     x = _floating(x)
@@ -295,7 +295,7 @@ def threshold(x: Tensor, threshold: float, default_value: float) -> Tensor:
     """x where it is greater than `threshold`, and `default_value` elsewhere.
 
     >>> import amalthea as am
-    >>> am.ops.threshold([0.2, 2.0], 1.0, -5.0).numpy().tolist()
+    >>> am.ops.threshold([0.2, 2.0], 1.0, -5.0).tolist()
     [-5.0, 2.0]
     """
     return where(x > threshold, x, default_value)
@@ -306,7 +306,7 @@ def sparse_plus(x: Tensor) -> Tensor:
     """0 up to -1, (x + 1)^2 / 4 from there to 1, then x: a softplus that is exactly 0.
 
     >>> import amalthea as am
-    >>> am.ops.sparse_plus([-2.0, 0.0, 3.0]).numpy().tolist()
+    >>> am.ops.sparse_plus([-2.0, 0.0, 3.0]).tolist()
     [0.0, 0.25, 3.0]
     """
     x = _floating(x)
@@ -318,7 +318,7 @@ def sparse_sigmoid(x: Tensor) -> Tensor:
     """(x + 1) / 2 limited to [0, 1], the derivative of `sparse_plus`.
 
     >>> import amalthea as am
-    >>> am.ops.sparse_sigmoid([-2.0, 0.0, 3.0]).numpy().tolist()
+    >>> am.ops.sparse_sigmoid([-2.0, 0.0, 3.0]).tolist()
     [0.0, 0.5, 1.0]
     """
     return clip((_floating(x) + 1) * 0.5, 0.0, 1.0)
@@ -329,7 +329,7 @@ def squareplus(x: Tensor, b: float = 4) -> Tensor:
     """(x + sqrt(x^2 + b)) / 2, a softplus without exponentials (Barron 2021, arXiv:2112.11687).
 
     >>> import amalthea as am
-    >>> am.ops.squareplus([0.0]).numpy().tolist()
+    >>> am.ops.squareplus([0.0]).tolist()
     [1.0]
     """
     x = _floating(x)
@@ -353,7 +353,7 @@ def glu(x: Tensor, axis: int = -1) -> Tensor:
     Example:
 
     >>> import amalthea as am
-    >>> am.ops.glu([4.0, 0.0]).numpy().tolist()
+    >>> am.ops.glu([4.0, 0.0]).tolist()
     [2.0]
     """
     axis = normal_axis(axis, len(x.shape))
@@ -391,7 +391,7 @@ def softmax(x: Tensor, axis: int | Sequence[int] = -1) -> Tensor:
     Example:
 
     >>> import amalthea as am
-    >>> am.ops.softmax([[1000.0, 1000.0]]).numpy().tolist()
+    >>> am.ops.softmax([[1000.0, 1000.0]]).tolist()
     [[0.5, 0.5]]
     """
     x = _floating(x)
@@ -420,7 +420,7 @@ def log_softmax(x: Tensor, axis: int | Sequence[int] = -1) -> Tensor:
     Example:
 
     >>> import amalthea as am
-    >>> am.ops.log_softmax([[0.0, 1000.0]]).numpy().tolist()
+    >>> am.ops.log_softmax([[0.0, 1000.0]]).tolist()
     [[-1000.0, 0.0]]
     """
     x = _floating(x)
@@ -452,7 +452,7 @@ def sparsemax(x: Tensor, axis: int = -1) -> Tensor:
     Example:
 
     >>> import amalthea as am
-    >>> am.ops.sparsemax([[0.0, 0.5, 3.0]]).numpy().tolist()
+    >>> am.ops.sparsemax([[0.0, 0.5, 3.0]]).tolist()
     [[0.0, 0.0, 1.0]]
     """
     x = _floating(x)

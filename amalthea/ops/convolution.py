@@ -33,7 +33,8 @@ from amalthea.ops.windows import (
 def _geometry_samples(shape: Ints, kernel: Ints, **attrs: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict]:
     r = np.random.default_rng(3)
     n = len(shape) - 2
-    attrs = {"strides": (1,) * n, "padding": ((0, 0),) * n, "dilation": (1,) * n, "groups": 1} | attrs
+    plain: dict[str, Any] = {"strides": (1,) * n, "padding": ((0, 0),) * n, "dilation": (1,) * n, "groups": 1}
+    attrs = plain | attrs
     out = [
         convolved_size(*sizes)
         for sizes in zip(shape[1:-1], kernel[:-2], attrs["strides"], attrs["padding"], attrs["dilation"], strict=True)
@@ -96,7 +97,7 @@ def convolution(x: Tensor, kernel: Tensor, strides: Ints, padding: Pairs, dilati
     ]
     if any(size <= 0 for size in sizes) and all(size > 0 for size in x.shape[1:-1]):
         _fail(f"the kernel of size {show(kernel.shape[:-2])} does not fit into the input", x, kernel)
-    return TensorSpec((x.shape[0], *(max(size, 0) for size in sizes), kernel.shape[-1]), x.dtype)
+    return TensorSpec((x.shape[0], *(max(size, 0) for size in sizes), kernel.shape[-1]), x.dtype)  # type: ignore[return-value]
 
 
 @primitive(
@@ -135,7 +136,7 @@ def conv_input_gradient(
     ... ).numpy().ravel().tolist()
     [1.0, 1.0, 2.0, 1.0, 1.0]
     """
-    return TensorSpec((y.shape[0], *input_size, kernel.shape[-2] * groups), y.dtype)
+    return TensorSpec((y.shape[0], *input_size, kernel.shape[-2] * groups), y.dtype)  # type: ignore[return-value]
 
 
 @primitive(
@@ -172,7 +173,7 @@ def conv_kernel_gradient(
     ... ).numpy().ravel().tolist()
     [2.0, 4.0, 6.0]
     """
-    return TensorSpec((*kernel_size, x.shape[-1] // groups, y.shape[-1]), x.dtype)
+    return TensorSpec((*kernel_size, x.shape[-1] // groups, y.shape[-1]), x.dtype)  # type: ignore[return-value]
 
 
 def _fail(message: str, x: Any, kernel: Any, fix: str | None = None) -> NoReturn:

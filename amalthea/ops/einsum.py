@@ -22,7 +22,7 @@ from amalthea.ops.shaping import moveaxis, reshape, transpose
 
 def _samples() -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
     r = np.random.default_rng(2)
-    table = [
+    table: list[Any] = [
         ("ij,jk->ik", (2, 3), (3, 2)),
         ("ij,jk,kl->il", (2, 3), (3, 2), (2, 2)),
         ("...ij,jk->...ik", (2, 2, 3), (3, 2)),
@@ -53,7 +53,7 @@ def einsum(subscripts: str, *operands: Any, **kwargs: Any) -> Tensor:
     Example:
 
     >>> import amalthea as am
-    >>> am.ops.einsum("ij,ij->i", [[1.0, 2.0], [3.0, 4.0]], [[1.0, 1.0], [1.0, 10.0]]).numpy().tolist()
+    >>> am.ops.einsum("ij,ij->i", [[1.0, 2.0], [3.0, 4.0]], [[1.0, 1.0], [1.0, 10.0]]).tolist()
     [3.0, 43.0]
     """
     if set(kwargs) - {"optimize"}:

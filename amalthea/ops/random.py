@@ -7,7 +7,7 @@ Bits, uniforms, whole numbers, shuffles and dropout masks are the same bit by bi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,75 +15,23 @@ import numpy as np
 from amalthea.core import dtypes
 from amalthea.core.errors import ArgumentError, DTypeError, ShapeError, fail
 from amalthea.core.tensor import Operand, Tensor, as_tensor
-from amalthea.ops.comparison import logical_and, logical_not
 from amalthea.ops.core_ops import cast, stop_gradient
-from amalthea.ops.elementary import cos, erfinv, exp, log, log1p, sigmoid, sin, sqrt
-from amalthea.ops.elementwise import absolute, clip, floor, maximum, minimum, square
+from amalthea.ops.elementary import erfinv, exp, log, log1p, sigmoid
+from amalthea.ops.elementwise import clip, floor, minimum
 from amalthea.ops.indexing import take
-from amalthea.ops.loops import while_loop
 from amalthea.ops.random_bits import random_bits
-from amalthea.ops.reductions import any as reduce_any
+from amalthea.ops.random_rejection import SECOND_GAMMA, binomial_by_gaps, binomial_by_rejection, gamma_parts
+from amalthea.ops.random_units import floating_dtype, gaussian, open_unit, unit_interval, wide_dtype
 from amalthea.ops.reductions import argmax
 from amalthea.ops.seeds import SeedGenerator, draw_seed, global_seed_generator, make_default_seed, set_random_seed
 from amalthea.ops.selection import where
-from amalthea.ops.shaping import broadcast_to, expand_dims, reshape, stack
+from amalthea.ops.shaping import broadcast_to, expand_dims, reshape
 from amalthea.ops.sorting import argsort
 from amalthea.ops.specs import normal_axis, normal_shape, show
 
 Shape = int | Sequence[int]
 
 _ERF_SQRT2 = 0.9544997361036416  # erf(sqrt(2)): how much of a normal lies within two deviations
-_PRECISION = {"float16": 11, "bfloat16": 8, "float32": 24}  # how many random bits a value in [0, 1) holds exactly
-
-
-def _float(dtype: Any, where: str) -> dtypes.DType:
-    dtype = dtypes.standardize(dtype)
-    if dtype not in (*_PRECISION, "float64"):
-        fail(
-            DTypeError,
-            "random values of this kind are floating",
-            where=where,
-            received=f"dtype={str(dtype)!r}",
-            fix="use a floating dtype, or am.random.randint for whole numbers",
-        )
-    return dtype
-
-
-def _unit(key: Tensor, shape: tuple[int, ...], dtype: dtypes.DType, stream: Any = 0) -> Tensor:
-    """Uniform in [0, 1), on the grid of the dtype's precision."""
-    if dtype == "float64":
-        bits = random_bits(key, (*shape, 2), stream)
-        high, low = cast(bits[..., 0] >> 5, "float64"), cast(bits[..., 1] >> 6, "float64")
-        return (high * 2.0**26 + low) * 2.0**-53
-    bits = _PRECISION[dtype]
-    return cast(cast(random_bits(key, shape, stream) >> (32 - bits), "float32") * 2.0**-bits, dtype)
-
-
-def _open_unit(key: Tensor, shape: tuple[int, ...], dtype: dtypes.DType, stream: Any = 0) -> Tensor:
-    """Uniform in (0, 1], fine near 0, so that logarithms have good tails; float32, or float64 if asked for."""
-    if dtype == "float64":
-        return _unit(key, shape, dtype, stream) + 2.0**-54
-    return (cast(random_bits(key, shape, stream), "float32") + 0.5) * 2.0**-32
-
-
-def _wide(dtype: dtypes.DType) -> dtypes.DType:
-    return dtypes.float64 if dtype == "float64" else dtypes.float32
-
-
-def _gaussian(key: Tensor, shape: tuple[int, ...], dtype: dtypes.DType, stream: Any = 0) -> Tensor:
-    """Standard normals in pairs (Box and Muller 1958), in float32 or float64: up to 6.6 or 8.6 deviations."""
-    n = math.prod(shape)
-    pairs = (n + 1) // 2
-    if dtype == "float64":
-        both = _unit(key, (pairs, 2), dtype, stream)
-        near, turn = both[:, 0] + 2.0**-54, both[:, 1]
-    else:
-        words = random_bits(key, (pairs, 2), stream)
-        near = (cast(words[:, 0], "float32") + 0.5) * 2.0**-32
-        turn = cast(words[:, 1] >> 8, "float32") * 2.0**-24
-    radius, angle = sqrt(-2.0 * log(near)), turn * (2.0 * math.pi)
-    values = reshape(stack([radius * cos(angle), radius * sin(angle)], axis=-1), (-1,))
-    return reshape(values if n % 2 == 0 else values[:n], shape)
 
 
 def normal(
@@ -110,8 +58,8 @@ def normal(
     >>> am.random.normal((2, 3), seed=0).shape
     (2, 3)
     """
-    dtype = _float(dtype, "random.normal")
-    return cast(_gaussian(draw_seed(seed), normal_shape(shape), _wide(dtype)) * stddev + mean, dtype)
+    dtype = floating_dtype(dtype, "random.normal")
+    return cast(gaussian(draw_seed(seed), normal_shape(shape), wide_dtype(dtype)) * stddev + mean, dtype)
 
 
 def uniform(
@@ -135,11 +83,11 @@ def uniform(
     Example:
 
     >>> import amalthea as am
-    >>> am.random.uniform((2,), seed=0).numpy().tolist()
+    >>> am.random.uniform((2,), seed=0).tolist()
     [0.4184570908546448, 0.6004990339279175]
     """
-    dtype = _float(dtype, "random.uniform")
-    unit = _unit(draw_seed(seed), normal_shape(shape), dtype)
+    dtype = floating_dtype(dtype, "random.uniform")
+    unit = unit_interval(draw_seed(seed), normal_shape(shape), dtype)
     low, high = as_tensor(minval, dtype), as_tensor(maxval, dtype)
     values = unit * (high - low) + low
     return where(values < high, values, low)  # the last multiplication may round up to the bound
@@ -205,8 +153,8 @@ def randint(
         low, high = (reshape(broadcast_to(cast(as_tensor(v), wide), shape), (n,)) for v in (minval, maxval))
         drawn = _below(words[0], words[1], cast(high - low, "uint32"), 16)
         return reshape(cast(cast(drawn, wide) + low, dtype), shape)
-    low, high = int(minval), int(maxval)
-    if not info.min <= low < high <= info.max + 1:
+    first_value, end = int(minval), int(maxval)
+    if not info.min <= first_value < end <= info.max + 1:
         fail(
             ArgumentError,
             f"minval must be less than maxval, and both in the range of {dtype}",
@@ -214,7 +162,7 @@ def randint(
             received=f"minval={minval!r}, maxval={maxval!r}",
             fix="maxval itself is not drawn: add 1 to include it",
         )
-    span = high - low
+    span = end - first_value
     if span <= 2**32:
         word, half = dtypes.uint32, 16
         first, second = words[0], words[1]
@@ -225,8 +173,8 @@ def randint(
     whole = span == 2 ** (2 * half)
     drawn = first if whole else _below(first, second, as_tensor(np.array([span]), word), half)
     if dtypes.to_numpy(dtype).itemsize < dtypes.to_numpy(word).itemsize:
-        return reshape(cast(cast(drawn, "int32") + low, dtype), shape)
-    start = as_tensor(np.array([low], dtypes.to_numpy(dtype)))
+        return reshape(cast(cast(drawn, "int32") + first_value, dtype), shape)
+    start = as_tensor(np.array([first_value], dtypes.to_numpy(dtype)))
     return reshape(cast(drawn, dtype) + start, shape)
 
 
@@ -254,9 +202,9 @@ def truncated_normal(
     >>> bool((abs(am.random.truncated_normal((1000,), seed=0)) <= 2).numpy().all())
     True
     """
-    dtype = _float(dtype, "random.truncated_normal")
-    wide = _wide(dtype)
-    unit = _unit(draw_seed(seed), normal_shape(shape), wide)
+    dtype = floating_dtype(dtype, "random.truncated_normal")
+    wide = wide_dtype(dtype)
+    unit = unit_interval(draw_seed(seed), normal_shape(shape), wide)
     inside = erfinv((2.0 * unit - 1.0) * _ERF_SQRT2) * math.sqrt(2.0)
     return cast(clip(inside, -2.0, 2.0) * stddev + mean, dtype)
 
@@ -279,7 +227,7 @@ def categorical(logits: Any, num_samples: int, dtype: Any = "int32", seed: int |
     Example:
 
     >>> import amalthea as am
-    >>> am.random.categorical([[0.0, -100.0, -100.0]], 4, seed=0).numpy().tolist()
+    >>> am.random.categorical([[0.0, -100.0, -100.0]], 4, seed=0).tolist()
     [[0, 0, 0, 0]]
     """
     logits = as_tensor(logits)
@@ -291,11 +239,11 @@ def categorical(logits: Any, num_samples: int, dtype: Any = "int32", seed: int |
             received=f"logits {show(logits.shape)}",
             fix="give one row of logits for each batch entry",
         )
-    wide = _wide(logits.dtype)
+    wide = wide_dtype(logits.dtype)
     rows, classes = logits.shape
     # the largest of logits + Gumbel noise falls on a class with the probability of its softmax; of all values
     # -log(e) with e exponential, the large ones decide, so e must be fine near 0
-    unit = _open_unit(draw_seed(seed), (rows, num_samples, classes), wide)
+    unit = open_unit(draw_seed(seed), (rows, num_samples, classes), wide)
     noise = -log(-log1p(-minimum(unit, 1.0 - 2.0**-24)))
     return cast(argmax(expand_dims(cast(logits, wide), 1) + noise, axis=-1), dtype)
 
@@ -381,46 +329,6 @@ def shuffle(x: Any, axis: int = 0, seed: int | SeedGenerator | None = None) -> T
     return take(x, order, axis=axis)
 
 
-def _accepted(propose: Callable[[Any], tuple[Tensor, Tensor]]) -> Tensor:
-    """The first accepted value of each element: `propose(stream)` gives values and whether each is accepted."""
-
-    def again(stream: Tensor, value: Tensor, done: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        proposed, accepted = propose(stream)
-        return stream + 1, where(done, value, proposed), done | accepted
-
-    value, done = propose(0)
-    stream = as_tensor(np.array(1, np.uint32))
-    _, value, _ = while_loop(lambda s, v, d: reduce_any(logical_not(d)), again, (stream, value, done))
-    return value
-
-
-def _gamma_parts(key: Tensor, shape: tuple[int, ...], alpha: Tensor, first_stream: int) -> tuple[Tensor, Tensor]:
-    """(g, b) such that g * exp(b) has the gamma distribution (Marsaglia and Tsang 2000, doi:10.1145/358407.358414).
-
-    Shapes below 1 are drawn as alpha + 1 and scaled by u^(1 / alpha), whose logarithm b may be far below what exp
-    keeps. Streams from `first_stream` on, of which others must keep clear, serve the attempts.
-    """
-    dtype = alpha.dtype
-    small = alpha < 1.0
-    d = where(small, alpha + 1.0, alpha) - 1.0 / 3.0
-    c = 1.0 / sqrt(9.0 * d)
-    boost = log(_open_unit(key, shape, dtype, first_stream)) / where(small, alpha, 1.0)
-
-    def propose(stream: Any) -> tuple[Tensor, Tensor]:
-        x = _gaussian(key, shape, dtype, stream * 2 + (first_stream + 1))
-        u = _open_unit(key, shape, dtype, stream * 2 + (first_stream + 2))
-        v = 1.0 + c * x
-        positive = v > 0.0
-        v = where(positive, v * v * v, 1.0)
-        bound = 0.5 * square(x) + d * (1.0 - v + log(v))
-        return d * v, logical_and(positive, log(u) < bound)
-
-    return _accepted(propose), where(small, boost, 0.0)
-
-
-_SECOND_GAMMA = 1 << 30  # streams for the second of two gammas
-
-
 def _parameter(value: Any, shape: tuple[int, ...], dtype: dtypes.DType) -> Tensor:
     return stop_gradient(broadcast_to(as_tensor(value, dtype), shape))
 
@@ -446,8 +354,8 @@ def gamma(shape: Shape, alpha: Any, dtype: Any = None, seed: int | SeedGenerator
     >>> am.random.gamma((2, 3), 0.5, seed=0).shape
     (2, 3)
     """
-    dtype, shape = _float(dtype, "random.gamma"), normal_shape(shape)
-    drawn, boost = _gamma_parts(draw_seed(seed), shape, _parameter(alpha, shape, _wide(dtype)), 0)
+    dtype, shape = floating_dtype(dtype, "random.gamma"), normal_shape(shape)
+    drawn, boost = gamma_parts(draw_seed(seed), shape, _parameter(alpha, shape, wide_dtype(dtype)), 0)
     return cast(drawn * exp(boost), dtype)
 
 
@@ -473,10 +381,10 @@ def beta(shape: Shape, alpha: Any, beta: Any, dtype: Any = None, seed: int | See
     >>> am.random.beta((2, 3), 2.0, 5.0, seed=0).shape
     (2, 3)
     """
-    dtype, shape = _float(dtype, "random.beta"), normal_shape(shape)
-    key, wide = draw_seed(seed), _wide(dtype)
-    a, boost_a = _gamma_parts(key, shape, _parameter(alpha, shape, wide), 0)
-    b, boost_b = _gamma_parts(key, shape, _parameter(beta, shape, wide), _SECOND_GAMMA)
+    dtype, shape = floating_dtype(dtype, "random.beta"), normal_shape(shape)
+    key, wide = draw_seed(seed), wide_dtype(dtype)
+    a, boost_a = gamma_parts(key, shape, _parameter(alpha, shape, wide), 0)
+    b, boost_b = gamma_parts(key, shape, _parameter(beta, shape, wide), SECOND_GAMMA)
     # a / (a + b) through logarithms, in which tiny parameters do not make 0 / 0
     return cast(sigmoid((log(a) + boost_a) - (log(b) + boost_b)), dtype)
 
@@ -502,86 +410,19 @@ def binomial(
     Example:
 
     >>> import amalthea as am
-    >>> am.random.binomial((3,), 10.0, 1.0, seed=0).numpy().tolist()
+    >>> am.random.binomial((3,), 10.0, 1.0, seed=0).tolist()
     [10.0, 10.0, 10.0]
     """
-    dtype, shape = _float(dtype, "random.binomial"), normal_shape(shape)
-    key, wide = draw_seed(seed), _wide(dtype)
+    dtype, shape = floating_dtype(dtype, "random.binomial"), normal_shape(shape)
+    key, wide = draw_seed(seed), wide_dtype(dtype)
     n, p = floor(_parameter(counts, shape, wide)), _parameter(probabilities, shape, wide)
     flipped = p > 0.5  # draw the rarer of success and failure
     q = where(flipped, 1.0 - p, p)
     few = n * q < 10.0
-    rare = _binomial_by_gaps(key, shape, n, where(few, q, 0.0))
-    common = _binomial_by_rejection(key, shape, where(few, 100.0, n), where(few, 0.5, q))
+    rare = binomial_by_gaps(key, shape, n, where(few, q, 0.0))
+    common = binomial_by_rejection(key, shape, where(few, 100.0, n), where(few, 0.5, q))
     drawn = where(few, rare, common)
     return cast(where(flipped, n - drawn, drawn), dtype)
-
-
-def _binomial_by_gaps(key: Tensor, shape: tuple[int, ...], n: Tensor, p: Tensor) -> Tensor:
-    """Successes counted by jumping from one to the next: the gaps are geometric (Devroye 1986, chapter X.4)."""
-    never = p <= 0.0
-    rate = log1p(-where(never, 0.5, p))
-
-    def jump(stream: Tensor, place: Tensor, count: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        gap = floor(log(_open_unit(key, shape, n.dtype, stream)) / rate) + 1.0
-        place = place + where(never, n + 1.0, gap)
-        return stream + 1, place, count + cast(place <= n, n.dtype)
-
-    start = (as_tensor(np.array(0, np.uint32)), n * 0.0, n * 0.0)
-    return while_loop(lambda s, place, count: reduce_any(place <= n), jump, start)[2]
-
-
-def _stirling_rest(k: Tensor) -> Tensor:
-    """log(k!) minus Stirling's formula log(sqrt(2 pi)) + (k + 1/2) log(k + 1) - (k + 1), by its series."""
-    near = k < 8.0
-    x = 1.0 / (where(near, k + 8.0, k) + 1.0)
-    x2 = x * x
-    series = x * (1.0 / 12.0 - x2 * (1.0 / 360.0 - x2 * (1.0 / 1260.0)))
-    table = as_tensor(np.array(_STIRLING_TABLE), k.dtype)
-    return where(near, take(table, cast(clip(k, 0.0, 7.0), "int32"), axis=0), series)
-
-
-_STIRLING_TABLE = [
-    math.lgamma(k + 1) - (0.5 * math.log(2 * math.pi) + (k + 0.5) * math.log(k + 1) - (k + 1)) for k in range(8)
-]
-_REJECTION_STREAM = 1 << 30
-
-
-def _binomial_by_rejection(key: Tensor, shape: tuple[int, ...], n: Tensor, p: Tensor) -> Tensor:
-    """Transformed rejection, for n p >= 10 and p <= 1/2: algorithm BTRS.
-
-    Hoermann 1993, "The generation of binomial random variates", doi:10.1080/00949659308811496.
-    """
-    spread = sqrt(n * p * (1.0 - p))
-    b = 1.15 + 2.53 * spread
-    a = -0.0873 + 0.0248 * b + 0.01 * p
-    centre = n * p + 0.5
-    v_r = 0.92 - 4.2 / b
-    scale = (2.83 + 5.1 / b) * spread
-    mode = floor((n + 1.0) * p)
-    slope = log((n - mode + 1.0) * p / ((mode + 1.0) * (1.0 - p)))
-    at_mode = _stirling_rest(mode) + _stirling_rest(n - mode)
-
-    def propose(stream: Any) -> tuple[Tensor, Tensor]:
-        u = _unit(key, shape, n.dtype, stream * 2 + _REJECTION_STREAM) - 0.5
-        v = _open_unit(key, shape, n.dtype, stream * 2 + (_REJECTION_STREAM + 1))
-        us = maximum(0.5 - absolute(u), 2.0**-24)
-        k = floor((2.0 * a / us + b) * u + centre)
-        possible = logical_and(k >= 0.0, k <= n)
-        k = clip(k, 0.0, n)
-        at_once = logical_and(us >= 0.07, v <= v_r)
-        # The log of the probability of k over that of the mode, in differences that keep their digits for large n.
-        off = k - mode
-        limit = (
-            off * slope
-            - (k + 0.5) * log1p(off / (mode + 1.0))
-            - (n - k + 0.5) * log1p(-off / (n - mode + 1.0))
-            + (at_mode - _stirling_rest(k) - _stirling_rest(n - k))
-        )
-        surely = log(v * scale / (a / square(us) + b)) <= limit
-        return k, logical_and(possible, at_once | surely)
-
-    return _accepted(propose)
 
 
 __all__ = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -23,19 +23,22 @@ def _places(x: np.ndarray, size: Ints, strides: Ints) -> list[int]:
 
 def max_pooling(x: np.ndarray, *, size: Ints, strides: Ints, padding: Pairs) -> np.ndarray:
     x = padded(x, padding, lowest(x.dtype))
-    out = None
-    for _, where in positions(size, _places(x, size, strides), strides, (1,) * len(size)):
-        out = x[where].copy() if out is None else np.maximum(out, x[where], out=out)
-    return out
+    return _best(x, size, _places(x, size, strides), strides)
+
+
+def _best(x: np.ndarray, size: Ints, places: Sequence[int], strides: Ints) -> np.ndarray:
+    views = (x[where] for _, where in positions(size, places, strides, (1,) * len(size)))
+    best = next(views).copy()
+    for view in views:
+        np.maximum(best, view, out=best)
+    return best
 
 
 def max_pooling_gradient(x: np.ndarray, g: np.ndarray, *, size: Ints, strides: Ints, padding: Pairs) -> np.ndarray:
     x = padded(x, padding, lowest(x.dtype))
     ones = (1,) * len(size)
     places = g.shape[1:-1]
-    best = None
-    for _, where in positions(size, places, strides, ones):
-        best = x[where].copy() if best is None else np.maximum(best, x[where], out=best)
+    best = _best(x, size, places, strides)
     spread = np.zeros(x.shape, g.dtype)
     left = np.ones(g.shape, bool)  # windows whose maximum has not been met yet
     for _, where in positions(size, places, strides, ones):
