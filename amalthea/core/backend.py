@@ -7,15 +7,12 @@ import difflib
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from amalthea.core import config
 from amalthea.core.errors import ArgumentError, fail
-
-if TYPE_CHECKING:
-    from amalthea.core.graph import Graph
 
 Program = Callable[[Sequence[Any]], list[Any]]
 
@@ -33,8 +30,8 @@ class Backend(Protocol):
     def to_numpy(self, array: Any) -> np.ndarray:
         """The array as NumPy, without a copy where none is needed."""
 
-    def compile(self, graph: Graph) -> Program:
-        """A program that takes the arrays of `graph.all_inputs` and returns those of `graph.all_outputs`."""
+    def compile(self, graph: Any) -> Program:
+        """A program for a `Graph` of primitives, that takes the arrays of `graph.all_inputs` and returns those of `graph.all_outputs`."""
 
     def devices(self) -> list[str]:
         """The names of the devices it can use, e.g. ["cpu:0"]."""

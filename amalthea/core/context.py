@@ -5,18 +5,14 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from amalthea.core.tape import GradientTape
-    from amalthea.core.tracing import Trace
+from typing import Any
 
 
 class Context(threading.local):
     """The state of one thread; class attributes are what a new thread starts with."""
 
-    trace: Trace | None = None
-    tapes: tuple[GradientTape, ...] = ()
+    trace: Any = None  # the innermost `Trace`
+    tapes: tuple[Any, ...] = ()  # the `GradientTape`s that record, outermost first
     layers: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     autocast: Any = None

@@ -5,16 +5,13 @@ from __future__ import annotations
 import itertools
 import string
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from amalthea.core.node import Constant, Slot
 from amalthea.core.tensor import Tensor
 from amalthea.core.value import Value
-
-if TYPE_CHECKING:
-    from amalthea.core.graph import Graph
 
 
 def _letters() -> Iterator[str]:
@@ -26,7 +23,7 @@ def _letters() -> Iterator[str]:
 class _Names:
     """Gives values their names: inputs keep theirs, others are a, b, c, ..."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Any) -> None:
         self.fresh = _letters()
         self.names: dict[Value, str] = {}
         taken = set()
@@ -78,8 +75,8 @@ def _subgraphs(attrs: Any) -> Iterator[Any]:
             yield from _subgraphs(value)
 
 
-def graph_text(graph: Graph, indent: str = "") -> str:
-    """The graph as text."""
+def graph_text(graph: Any, indent: str = "") -> str:
+    """The `Graph` as text."""
     names = _Names(graph)
     takes = ", ".join(f"{names.of(v)}: {v.spec}" for v in graph.inputs)
     lines = [f"{indent}graph {graph.name}({takes})"]

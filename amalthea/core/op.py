@@ -37,7 +37,6 @@ class OpFunction(Protocol[R]):
     def __call__(self, *args: Any, **kwargs: Any) -> R: ...
 
 
-
 class _Nondifferentiable:
     def __repr__(self) -> str:
         return "nondifferentiable"
