@@ -31,7 +31,7 @@ class Backend(Protocol):
         """The array as NumPy, without a copy where none is needed."""
 
     def compile(self, graph: Any) -> Program:
-        """A program for a `Graph` of primitives, that takes the arrays of `graph.all_inputs` and returns those of `graph.all_outputs`."""
+        """A program for a `Graph` of primitives: from the arrays of its `all_inputs` to those of its `all_outputs`."""
 
     def devices(self) -> list[str]:
         """The names of the devices it can use, e.g. ["cpu:0"]."""
