@@ -144,7 +144,8 @@ def _serialize_instance(obj: Any) -> dict[str, Any]:
     path = public_path(cls)
     if path is not None:
         module, _, class_name = path.rpartition(".")
-        config = {"module": module, "class_name": class_name, "config": inner_config, "registered_name": None}
+        registered = class_name if module.startswith("keras.src.") else None  # as Keras does for what is not public
+        config = {"module": module, "class_name": class_name, "config": inner_config, "registered_name": registered}
     else:
         config = {
             "module": cls.__module__,
