@@ -50,7 +50,6 @@ class Model(Trainer, Layer):
     (5, 2)
     """
 
-    _kind = "model"
     _functional: Any  # the class `Functional`, which derives from this one and registers itself here
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
@@ -92,6 +91,9 @@ class Model(Trainer, Layer):
             return
         symbols = map_over_shapes(lambda shape: KerasTensor(tuple(shape), self.compute_dtype), input_shape)
         abstract_call(self.call, symbols)
+
+    def _label(self) -> str:
+        return f"model '{self.name}'"
 
     def _has_build(self) -> bool:
         return type(self).build not in (Layer.build, Model.build)  # else the first call builds the layers inside
