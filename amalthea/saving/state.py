@@ -174,6 +174,8 @@ def restore(
             try:
                 with all_or_nothing([item]):
                     _restore_one(item, file[item.path])
+            except Warning:  # where warnings are errors they are not misfits
+                raise
             except Exception as error:
                 detail = error.message if isinstance(error, SavedFileError) else f"{type(error).__name__}: {error}"
                 misfits.append(f"{item}: {detail}")
@@ -198,9 +200,16 @@ def _restore_one(item: Stateful, stored: Stored) -> None:
         check_fit([item.owner.state], stored, item.path)
         item.owner.state.assign(stored["0"])
         return
+    if isinstance(item.owner, Optimizer) and _never_stepped(stored) and len(stored) < len(item.owner.variables):
+        return  # saved before it was built: all that it had is in its config
     if type(item.owner).load_own_variables is Layer.load_own_variables:
         check_fit(variables_of(item.owner), stored, item.path)
     item.owner.load_own_variables(stored)
+
+
+def _never_stepped(stored: Stored) -> bool:
+    """Whether an optimizer's saved iteration counter, its first variable, stands at zero."""
+    return "0" in stored and stored.shape("0") == () and stored.kind("0") == "int" and int(stored["0"]) == 0
 
 
 def check_fit(variables: list[Variable], stored: Stored, path: str) -> None:

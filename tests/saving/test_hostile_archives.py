@@ -207,7 +207,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "missing keys": (edit_config(lambda config: config["config"].pop("layers")), "keys"),
     "layers that are a number": (edit_config(lambda config: config["config"].update(layers=5)), "config.json"),
     "wrong argument type": (first_layer_with(units="many"), "units"),
-    "more units than weights": (edit_config(lambda c: c["config"]["layers"][2]["config"].update(units=8)), "do not fit"),
+    "more units than weights": (
+        edit_config(lambda c: c["config"]["layers"][2]["config"].update(units=8)),
+        "do not fit",
+    ),
     "a layer for all memory": (first_layer_with(units=1 << 40), "asks for weights"),
     "weights that are no HDF5": (set_weights(lambda content: b"junk" * 99), "HDF5"),
     "cut weights": (set_weights(lambda content: content[:3000]), "HDF5|damaged"),
