@@ -7,7 +7,9 @@ methods (`methods.py`).
 from __future__ import annotations
 
 from amalthea.ops import image as image
+from amalthea.ops import linalg as linalg
 from amalthea.ops import methods as methods
+from amalthea.ops import nn as nn
 from amalthea.ops.activations import *
 from amalthea.ops.arranging import *
 from amalthea.ops.attention import *

@@ -259,14 +259,10 @@ def max_pool(
     return channels_to_first(y) if first else y
 
 
-def _window_counts(sizes: Sequence[int], size: Ints, strides: Ints, padding: Pairs) -> np.ndarray:
-    """How many elements of the input each window has, as an array (1, *places, 1)."""
-    counts = np.ones(())
-    for n, k, s, (lo, hi) in zip(sizes, size, strides, padding, strict=True):
-        starts = np.arange(convolved_size(n, k, s, (lo, hi), 1)) * s - lo
-        along = np.minimum(starts + k, n) - np.maximum(starts, 0)
-        counts = counts[..., None] * along
-    return counts[None, ..., None]
+def _window_counts(size: int, window: int, stride: int, padding: tuple[int, int]) -> np.ndarray:
+    """How many elements of an axis each window has."""
+    starts = np.arange(convolved_size(size, window, stride, padding, 1)) * stride - padding[0]
+    return np.minimum(starts + window, size) - np.maximum(starts, 0)
 
 
 @composite(
@@ -309,11 +305,12 @@ def average_pool(
     n = len(size)
     found = extract_windows(_padded(x, pairs, 0), size=size, strides=step)
     total = reduce_sum(found, axis=tuple(range(1 + n, 1 + 2 * n)))
-    if any(lo or hi for lo, hi in pairs):
-        counts = _window_counts(x.shape[1:-1], size, step, pairs)
-        y = total / cast(counts, x.dtype)
-    else:
-        y = total / prod(size)
+    y = total / prod(window for window, pair in zip(size, pairs, strict=True) if pair == (0, 0))
+    # the others one axis after another: all counts at once would be as large as an image
+    for axis, (window, stride, pair) in enumerate(zip(size, step, pairs, strict=True), 1):
+        if pair != (0, 0):
+            counts = cast(_window_counts(x.shape[axis], window, stride, pair), x.dtype)
+            y = y / reshape(counts, (-1, *(1,) * (n + 1 - axis)))
     return channels_to_first(y) if first else y
 
 

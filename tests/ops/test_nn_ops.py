@@ -13,6 +13,8 @@ import pytest
 
 import amalthea.ops as ops
 from amalthea.core.errors import ArgumentError, DTypeError, ShapeError
+from amalthea.core.infer import abstract_call
+from amalthea.core.spec import TensorSpec
 from amalthea.core.tape import GradientTape
 from amalthea.core.tensor import as_tensor
 
@@ -273,6 +275,45 @@ def test_resize_keeps_integers():
     out = ops.image.resize(np.array([[[0], [255]]], "uint8"), (1, 4))
     assert out.dtype == "uint8"
     assert out.numpy().ravel().tolist() == [0, 64, 191, 255]
+
+
+F = "float32"
+UNKNOWN = [
+    (ops.conv, [(None, None, None, 3), (3, 3, 3, 8)], {"padding": "same", "strides": 2}, (None, None, None, 8)),
+    (ops.conv, [(None, 28, 28, 1), (3, 3, 1, 8)], {}, (None, 26, 26, 8)),
+    (ops.conv_transpose, [(None, None, 7, 3), (3, 3, 8, 3)], {"padding": "same", "strides": 2}, (None, None, 14, 8)),
+    (ops.depthwise_conv, [(None, None, 7, 3), (3, 3, 3, 2)], {}, (None, None, 5, 6)),
+    (ops.max_pool, [(None, None, 7, 3)], {"pool_size": 2}, (None, None, 3, 3)),
+    (
+        ops.average_pool,
+        [(None, None, None, 3)],
+        {"pool_size": 3, "strides": 1, "padding": "same"},
+        (None, None, None, 3),
+    ),
+    (ops.adaptive_average_pool, [(None, 9, None, 3)], {"output_size": 2}, (None, 2, 2, 3)),
+    (ops.matmul, [(None, None, 3), (3, 4)], {}, (None, None, 4)),
+    (ops.matmul, [(None, 2, 4), (8, 4, None)], {}, (8, 2, None)),
+    (ops.tensordot, [(None, 4, 5), (5, 6)], {"axes": 1}, (None, 4, 6)),
+    (ops.dot_product_attention, [(None, None, 4, 8)] * 3, {"is_causal": True}, (None, None, 4, 8)),
+    (ops.softmax, [(None, None)], {}, (None, None)),
+    (ops.layer_normalization, [(None, None, 8), (8,)], {}, (None, None, 8)),
+    (ops.group_normalization, [(None, None, 8)], {"groups": 4}, (None, None, 8)),
+    (ops.categorical_crossentropy, [(32, 10), (None, 10)], {}, (32,)),
+    (ops.sparse_categorical_crossentropy, [(None, 1), (None, 10)], {}, (None,)),
+    (ops.image.resize, [(None, None, None, 3)], {"size": (8, 9)}, (None, 8, 9, 3)),
+]
+
+
+@pytest.mark.parametrize(("op", "shapes", "attrs", "want"), UNKNOWN, ids=[f"{c[0].__name__} {c[1]}" for c in UNKNOWN])
+def test_sizes_may_be_unknown(op, shapes, attrs, want):
+    assert abstract_call(op, *(TensorSpec(shape, F) for shape in shapes), **attrs) == TensorSpec(want, F)
+
+
+def test_an_einsum_of_unknown_sizes():
+    spec = abstract_call(
+        ops.einsum, "aecd,abcd->acbe", TensorSpec((None, 5, 3, 4), F), TensorSpec((None, None, 3, 4), F)
+    )
+    assert spec == TensorSpec((None, 3, None, 5), F)
 
 
 MISTAKES = [
