@@ -227,9 +227,13 @@ class CompileLoss:
             wanted = [path for path in paths if not self._expected or path in self._expected]
             if all(names.get(path) in value for path in wanted):
                 return _ByPath({path: value.get(names[path]) for path in paths})
+            named = any(name is not None for name in names.values())
+        else:
+            named = False
         flat = tree.flatten(value) if is_nested(value) else [value]
         for candidates in (paths, self._expected):
-            if len(flat) == len(candidates):
+            # a dict whose keys are not the names must not be read by position
+            if len(flat) == len(candidates) and not named:
                 return _ByPath(dict(zip(candidates, flat, strict=True)))
         known = f", outputs named {self.output_names}" if self.output_names else ""
         return fail(
