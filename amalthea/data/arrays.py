@@ -222,8 +222,8 @@ def train_validation_split(x: Any, y: Any, sample_weight: Any, fraction: float) 
             received=f"x of type {type(x).__name__}",
             fix="pass validation_data= instead, another generator or data set",
         )
-    parts = [convert(x, "x", "fit"), convert(y, "y", "fit"), convert(sample_weight, "sample_weight", "fit")]
-    samples = count_samples(*parts, "fit")
+    parts = (convert(x, "x", "fit"), convert(y, "y", "fit"), convert(sample_weight, "sample_weight", "fit"))
+    samples = count_samples(*parts, where="fit")
     at = math.floor(samples * (1.0 - fraction))
     if at in (0, samples):
         fail(

@@ -123,15 +123,12 @@ def _frame_to_numbers(frame: Any, array: np.ndarray, argument: str, where: str) 
     try:
         return array.astype(config.floatx())
     except (TypeError, ValueError):
-        dtypes = getattr(frame, "dtypes", None)
-        columns = (
-            [str(c) for c, d in dtypes.items() if str(d) in ("object", "str", "string")] if frame.ndim == 2 else []
-        )
+        words = [] if frame.ndim == 1 else [name for name, d in frame.dtypes.items() if str(d) in ("object", "str")]
         return fail(
             ArgumentError,
             f"`{argument}` is a pandas frame with columns that hold no numbers",
             where=where,
-            received=f"non-numeric columns {columns or [frame.name]}",
+            received=f"non-numeric columns {words or [frame.name]}",
             fix="encode or drop these columns first",
         )
 

@@ -39,7 +39,8 @@ def check_class_weight(class_weight: Any, where: str = "fit") -> dict[int, float
         )
     checked = {}
     for key, value in class_weight.items():
-        whole = isinstance(key, numbers.Real) and not isinstance(key, bool) and float(key).is_integer() and key >= 0
+        whole = isinstance(key, numbers.Real) and not isinstance(key, bool) and float(key).is_integer()
+        whole = whole and float(key) >= 0
         if not whole:
             fail(
                 ArgumentError,

@@ -108,7 +108,7 @@ def label_rule(loss: Any, path: Path, name: str, output: Any) -> LabelRule | Non
     if kind is None:
         return None
     classes = ignored = None
-    if kind == "sparse_categorical_crossentropy" and getattr(output, "shape", ()):
+    if kind == "sparse_categorical_crossentropy" and getattr(output, "shape", None):
         options = getattr(loss, "_fn_kwargs", None) or {}
         axis = options.get("axis", getattr(loss, "axis", -1))
         classes = output.shape[axis if axis is not None else -1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
+import pandas
 import pytest
 
 import amalthea as am
@@ -203,6 +204,11 @@ MISTAKES = {
         lambda: fit(one_unit(), np.array(["a", "b"]), Y),
         ValueError,
         ["`x` does not hold numbers", "dtype <U1"],
+    ),
+    "a frame with words": (
+        lambda: fit(one_unit(), pandas.DataFrame({"a": [1.0], "colour": ["red"]}), Y[:1]),
+        ValueError,
+        ["`x` is a pandas frame", "['colour']"],
     ),
     "a scalar as y": (lambda: fit(one_unit(), X, np.float32(1)), ValueError, ["first axis that counts the samples"]),
     "data of an unknown kind": (lambda: fit(one_unit(), 3), ValueError, ["cannot be read", "x of type int"]),

@@ -7,7 +7,10 @@ import os
 import shutil
 from typing import Any
 
+import numpy as np
+
 from amalthea.core.errors import ArgumentError, fail
+from amalthea.ops.seeds import global_seed_generator
 from amalthea.train.callbacks.callback import Callback, Logs
 from amalthea.train.callbacks.model_checkpoint import check_save_freq
 
@@ -18,7 +21,8 @@ PLAIN_WEIGHTS = "latest.weights.h5"
 class BackupAndRestore(Callback):
     """Save the state of training as it goes, and go on from it when the same script is run again after a crash.
 
-    The weights, the optimizer's state and the epoch's number are saved. A backup is a weights file and a record that
+    The weights, the optimizer's state, the epoch's number and the state of the global seed are saved, so that training
+    goes on as if it had never stopped. A backup is a weights file and a record that
     names it; the record is replaced in one step once the weights file is complete, so that a process killed at any
     moment leaves a backup whose parts belong together. Backups written by Keras are understood too.
 
@@ -98,6 +102,8 @@ class BackupAndRestore(Callback):
             model.optimizer.build(model.trainable_variables)
         model.load_weights(os.path.join(self.backup_dir, record.get("weights", PLAIN_WEIGHTS)))
         self._current_epoch = model._initial_epoch = int(record["epoch"])
+        if "random" in record:
+            global_seed_generator().state.assign(np.array(record["random"], np.uint32))
         return True
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
@@ -128,7 +134,13 @@ class BackupAndRestore(Callback):
         if self.double_checkpoint and previous is not None:
             shutil.copy2(record_path, record_path + ".new")
             os.replace(record_path + ".new", record_path + ".bkp")
-        _write_whole(record_path, {"epoch": self._current_epoch, "batch": self._last_batch_seen, "weights": weights})
+        record = {
+            "epoch": self._current_epoch,
+            "batch": self._last_batch_seen,
+            "weights": weights,
+            "random": global_seed_generator().state.numpy().tolist(),
+        }
+        _write_whole(record_path, record)
         keep = {weights, self._weights_named_by(record_path + ".bkp")}
         for name in os.listdir(self.backup_dir):
             if name.endswith(".weights.h5") and name not in keep:

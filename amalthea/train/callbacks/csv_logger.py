@@ -66,6 +66,6 @@ class CSVLogger(Callback):
 
 
 def _as_cell(value: Any) -> Any:
-    if isinstance(value, str) or not isinstance(value, Iterable) or np.ndim(value) == 0:
+    if isinstance(value, (str, np.generic)) or not isinstance(value, Iterable) or getattr(value, "ndim", 1) == 0:
         return value
     return f'"[{", ".join(map(str, value))}]"'

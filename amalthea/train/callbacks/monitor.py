@@ -58,7 +58,7 @@ class MonitorCallback(Callback):
         if name == "loss" or name.endswith("_loss"):
             return "down"
         metrics = getattr(self._model, "metrics", None) or []
-        flat = []
+        flat: list[Any] = []
         for metric in metrics:
             inner = getattr(metric, "metrics", None)
             flat.extend(inner if isinstance(inner, (list, tuple)) else [metric])
