@@ -108,7 +108,9 @@ def label_rule(loss: Any, path: Path, name: str, output: Any) -> LabelRule | Non
     if kind is None:
         return None
     classes = ignored = None
-    if kind == "sparse_categorical_crossentropy" and getattr(output, "shape", None):
+    # behind a mask, any label may stand for padding
+    masked = getattr(output, "_keras_mask", None) is not None
+    if kind == "sparse_categorical_crossentropy" and getattr(output, "shape", None) and not masked:
         options = getattr(loss, "_fn_kwargs", None) or {}
         axis = options.get("axis", getattr(loss, "axis", -1))
         classes = output.shape[axis if axis is not None else -1]
@@ -116,12 +118,13 @@ def label_rule(loss: Any, path: Path, name: str, output: Any) -> LabelRule | Non
     return LabelRule(path, name, classes, ignored)
 
 
-def check_labels(rule: LabelRule, target: Any, where: str = "fit") -> None:
+def check_labels(rule: LabelRule, target: Any, weights: Any = None, where: str = "fit") -> None:
     """Refuse targets that are NaN, and class indices that name no class.
 
     Args:
         rule: what the loss demands.
         target: targets, all of them or one batch.
+        weights: sample weights of the targets, or None; where they are 0, any class index may stand.
         where: the method used in errors.
 
     Raises:
@@ -155,6 +158,10 @@ def check_labels(rule: LabelRule, target: Any, where: str = "fit") -> None:
     bad = (target < 0) | (target >= rule.classes)
     if rule.ignored is not None:
         bad &= target != rule.ignored
+    if isinstance(weights, Tensor):
+        weights = weights.numpy()
+    if isinstance(weights, np.ndarray) and weights.shape == bad.shape[: weights.ndim]:
+        bad &= (weights != 0).reshape(weights.shape + (1,) * (bad.ndim - weights.ndim))
     if not bad.any():
         return
     first = target[bad].flat[0]

@@ -137,16 +137,20 @@ class CompileLoss:
             total = value if total is None else total + value
         return total
 
-    def check_labels(self, y_true: Any, where: str = "fit") -> None:
+    def check_labels(self, y_true: Any, sample_weight: Any = None, where: str = "fit") -> None:
         """Refuse targets with NaN or with class indices that name no class.
 
         Args:
             y_true: targets as NumPy arrays or Tensors.
+            sample_weight: None, one array of weights, or one for each output.
             where: the method used in errors.
         """
         y_true = self._align(y_true, self._form)
+        if is_nested(sample_weight):
+            sample_weight = self._align(sample_weight, self._form, argument="sample_weight")
         for rule in self.label_rules:
-            check_labels(rule, _target(y_true, rule.path), where)
+            weights = _target(sample_weight, rule.path) if is_nested(sample_weight) else sample_weight
+            check_labels(rule, _target(y_true, rule.path), weights, where)
 
     def _names(self, y_pred: Any, paths: list[Path]) -> dict[Path, str | None]:
         if isinstance(y_pred, dict) and all(len(path) == 1 for path in paths):

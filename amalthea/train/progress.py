@@ -10,6 +10,9 @@ from typing import Any
 REDRAW_EVERY = 0.1
 """Seconds between two drawings of the bar."""
 
+BAR_WIDTH = 20
+"""Width of the bar in characters."""
+
 
 def is_interactive() -> bool:
     """Whether standard output is a terminal or a notebook, where a line can be drawn again.
@@ -153,20 +156,24 @@ class _Bar:
         self._started = False
 
     def draw(self, title: str, seen: int, target: int | None, text: str) -> None:
+        from rich.console import Group
         from rich.progress_bar import ProgressBar
         from rich.table import Table
+        from rich.text import Text
 
         if not self._started:
             self._live.start()
             self._started = True
-        line = Table.grid(padding=(0, 1))
-        cells: list[Any] = [title] if title else []
+        count = f"{seen}/{target or '?'}"
+        cells: list[Any] = [Text(title)] if title else []
+        cells.append(Text(count, style="bold"))
         if target:
-            cells += [f"[bold]{seen}/{target}[/]", ProgressBar(total=target, completed=seen, width=24)]
-        else:
-            cells.append(f"[bold]{seen}/?[/]")
-        line.add_row(*cells, text)
-        self._live.update(line, refresh=True)
+            cells.append(ProgressBar(total=target, completed=seen, width=BAR_WIDTH))
+        used = len(title) + len(count) + (BAR_WIDTH if target else 0) + 4
+        fits = used + len(text) <= self._live.console.width
+        line = Table.grid(padding=(0, 1))
+        line.add_row(*cells, *([Text(text)] if fits else []))
+        self._live.update(line if fits else Group(line, Text("  " + text)), refresh=True)
 
     def close(self) -> None:
         if self._started:

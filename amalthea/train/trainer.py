@@ -404,9 +404,9 @@ class Trainer(Stepping):
         loss = self._compile_loss
         if loss is None or not loss.built or type(self).train_step is not Stepping.train_step:
             return
-        y = unpack_x_y_sample_weight(batch)[1]
+        _, y, sample_weight = unpack_x_y_sample_weight(batch)
         if y is not None:
-            loss.check_labels(y, where)
+            loss.check_labels(y, sample_weight, where)
 
     def _validation(self, given: Any, batch_size: int | None, steps: int | None, epochs: int) -> Epochs:
         where = "fit(validation_data=...)"

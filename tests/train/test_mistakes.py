@@ -383,6 +383,14 @@ def test_the_message_says_what_to_do(name):
     assert "Fix:" in str(error.value)
 
 
+def test_labels_without_weight_may_be_anything():
+    labels = np.where(np.arange(20) < 3, -1, LABELS)
+    history = fit(classifier(), X, labels, sample_weight=(labels >= 0).astype("float32"))
+    assert np.isfinite(history.history["loss"]).all()
+    with pytest.raises(ValueError, match="the first bad one is -1"):
+        fit(classifier(), X, labels)
+
+
 def test_the_model_is_usable_after_each_mistake():
     model = classifier()
     for do in (
