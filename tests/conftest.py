@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 os.environ["KERAS_BACKEND"] = "jax"
+pytest.register_assert_rewrite("tests.nn.layer_harness")
 os.environ["AMALTHEA_BACKEND"] = "numpy"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")

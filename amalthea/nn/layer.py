@@ -320,6 +320,8 @@ class Layer(LayerState, LayerDTypes, LayerConfig, LayerSymbols):
                 received=f"input_shape={input_shape}",
                 fix="write `build(self, input_shape)`, calling each sublayer's `build`; or just call the layer on data",
             )
+        with untracked():
+            self._build_shapes_dict = {"input_shape": input_shape}
         self.built = True
 
     def _build_at_init(self) -> None:

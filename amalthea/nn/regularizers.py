@@ -178,6 +178,7 @@ def _float32(value: float) -> float:
 _CLASSES = (Regularizer, L1, L2, L1L2, OrthogonalRegularizer)
 _NAMED: dict[str, Any] = {cls.__name__: cls for cls in _CLASSES}
 _NAMED |= {to_snake_case(cls.__name__): cls for cls in _CLASSES}
+_NAMED["l1_l2"] = L1L2
 
 
 @public("keras.regularizers.serialize")

@@ -138,6 +138,9 @@ class EinsumDense(Layer):
                 fix="give one size, or None, per letter",
             )
         from_input = {letter: input_shape[i + shift] for i, letter in enumerate(given)}
+        for place, letter in enumerate(made, start=shift):
+            if output[place] is None:
+                output[place] = from_input.get(letter)
         from_output = {letter: output[i + shift] for i, letter in enumerate(made)}
         for letter, size in from_input.items():
             if from_output.get(letter) is not None and from_output[letter] != size:
