@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from amalthea.core import tree
 from amalthea.core.context import no_tapes
 from amalthea.core.errors import ArgumentError, fail
 from amalthea.core.graph import Graph, build
@@ -52,16 +53,13 @@ def trace(function: Callable[..., Any], *specs: Any, level: str = "layer", **kwa
 
 
 def symbols(structure: Any, current: Trace, inputs: list[KerasTensor]) -> Any:
-    """The structure with a symbolic input of `current` for every spec, tensor and array in it."""
-    if isinstance(structure, (TensorSpec, Tensor, np.ndarray)):
-        name = structure.name if isinstance(structure, TensorSpec) else None
-        inputs.append(current.input(TensorSpec(structure.shape, structure.dtype, name)))
+    """The structure with a symbolic input of `current` for every spec, tensor and array, in the order of `tree`."""
+
+    def one(leaf: Any) -> Any:
+        if not isinstance(leaf, (TensorSpec, Tensor, np.ndarray)):
+            return leaf
+        name = leaf.name if isinstance(leaf, TensorSpec) else None
+        inputs.append(current.input(TensorSpec(leaf.shape, leaf.dtype, name)))
         return inputs[-1]
-    if isinstance(structure, dict):
-        return {key: symbols(item, current, inputs) for key, item in structure.items()}
-    if isinstance(structure, (list, tuple)):
-        items = [symbols(item, current, inputs) for item in structure]
-        if hasattr(structure, "_fields"):
-            return type(structure)(*items)
-        return tuple(items) if isinstance(structure, tuple) else items
-    return structure
+
+    return tree.map_structure(one, structure)

@@ -123,7 +123,8 @@ def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) ->
     """
     given = [b for b in (start, stop, step) if b is not None]
     if dtype is None:
-        dtype = dtypes.result_type(*(b.dtype if hasattr(b, "dtype") else type(b) for b in given))
+        kinds: list[Any] = [b.dtype if hasattr(b, "dtype") else type(b) for b in given]
+        dtype = dtypes.result_type(*kinds)
     first, last, by = (None if b is None else b.item() if hasattr(b, "item") else b for b in (start, stop, step))
     return _arange(
         *((0, first) if last is None else (first, last)), 1 if by is None else by, str(dtypes.standardize(dtype))

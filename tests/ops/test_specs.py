@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 import amalthea.ops
-from amalthea.core import tree
+from amalthea.core import dtypes, tree
 from amalthea.core.backend import active
 from amalthea.core.infer import abstract_call
 from amalthea.core.op import registry
 from amalthea.core.spec import TensorSpec
 from amalthea.core.tensor import Tensor
+from amalthea.core.trace import trace
 from tests.ops.sampling import sample_calls, with_tensors
 
 
@@ -62,3 +63,25 @@ def test_every_op_has_samples_and_an_example():
         assert function.op.samples(), name
     public = [f for n, f in vars(amalthea.ops).items() if inspect.isfunction(f) and hasattr(keras.ops, n)]
     assert [f.__name__ for f in public if ">>>" not in (f.__doc__ or "")] == []
+
+
+def alike(a, b):
+    assert (a.shape, a.dtype) == (b.shape, b.dtype)
+    if dtypes.is_floating(a.dtype):
+        np.testing.assert_allclose(a.numpy().astype("float64"), b.numpy().astype("float64"), rtol=1e-6, atol=1e-6)
+    else:
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
+@pytest.mark.parametrize(("function", "bound"), cases())
+def test_a_traced_call_computes_the_same(function, bound):
+    op = function.op
+    bound = with_tensors(op, bound)
+    tensors = {name: bound[name] for name in op.tensors if bound[name] is not None}
+    static = {name: value for name, value in bound.items() if name not in tensors}
+    graph = trace(lambda given: function(**given, **static), tensors, level="op").verify()
+    eager = [t for t in tree.flatten(function(**bound)) if isinstance(t, Tensor)]
+    for run in (graph, graph.expand("primitive").verify()):
+        traced = [t for t in tree.flatten(run.run(tensors)) if isinstance(t, Tensor)]
+        for a, b in zip(traced, eager, strict=True):
+            alike(a, b)
