@@ -256,6 +256,7 @@ def reduce_weighted_values(
     if sample_weight is None and mask is None:
         return reduce_values(values, None, reduction)
     weight = apply_mask(sample_weight, mask, dtype=values.dtype, reduction=reduction)
+    assert weight is not None  # one of the two is there
     values, weight = same_rank(values, weight)
     check_weights(where, values.shape, weight.shape)
     return reduce_values(values * weight, weight, reduction)

@@ -114,7 +114,7 @@ def circle(
     positive = ops.logsumexp(ops.where(same, -gamma * near * (margin - distances), float("-inf")), axis=1)
     negative = ops.logsumexp(ops.where(different, gamma * far * (1 - margin - distances), float("-inf")), axis=1)
     loss = ops.softplus(positive + negative)
-    loss._keras_mask = loss > 0
+    loss._keras_mask = loss > 0  # type: ignore[attr-defined]
     return loss
 
 

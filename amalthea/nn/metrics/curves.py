@@ -293,8 +293,8 @@ class AUC(_FourCounts):
         else:
             inner = evenly_spaced(num_thresholds)[1:-1]
         # The outermost thresholds lie just outside, so that predictions of exactly 0 and 1 fall between two.
-        self.thresholds = [-epsilon(), *inner, 1.0 + epsilon()]
-        self.num_thresholds = len(self.thresholds)
+        self._thresholds = [-epsilon(), *inner, 1.0 + epsilon()]
+        self.num_thresholds = len(self._thresholds)
         self.curve = _choice(AUCCurve, "curve", curve)
         self.summation_method = _choice(AUCSummationMethod, "summation_method", summation_method)
         self.multi_label = multi_label
@@ -310,6 +310,11 @@ class AUC(_FourCounts):
             self._add_counts((self.num_thresholds,))
         elif num_labels:
             self._add_counts((self.num_thresholds, num_labels))
+
+    @property
+    def thresholds(self) -> list[float]:
+        """The thresholds, rising; the outermost lie just outside 0 and 1."""
+        return list(self._thresholds)
 
     def update_state(self, y_true: TensorLike, y_pred: TensorLike, sample_weight: TensorLike | None = None) -> None:
         """Add a batch; with `multi_label` the first one tells how many labels there are."""

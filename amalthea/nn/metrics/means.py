@@ -34,7 +34,7 @@ def per_sample(
         return (reduce(values, axis=tuple(range(1, values.ndim))) if values.ndim > 1 else values), None
     weight = ops.convert_to_tensor(sample_weight, dtype=dtype)
     if mask is not None:
-        weight = apply_mask(weight, mask, dtype=dtype, reduction="sum")
+        weight = apply_mask(weight, mask, dtype=dtype, reduction="sum")  # type: ignore[assignment]
     values, weight = same_rank(values, weight)
     if values.ndim > weight.ndim:
         values = reduce(values, axis=tuple(range(weight.ndim, values.ndim)))

@@ -102,7 +102,7 @@ def get(identifier: Any) -> Any:
         return found()
     found = deserialize(identifier) if isinstance(identifier, dict) else identifier
     if isinstance(found, type) and issubclass(found, Optimizer):
-        found = found()
+        found = found()  # type: ignore[call-arg]
     if not isinstance(found, Optimizer):
         raise ValueError(
             f"[optimizers.get] this is no optimizer. Received: {identifier!r} of type {type(identifier).__name__}. "
