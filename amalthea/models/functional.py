@@ -189,6 +189,10 @@ class Functional(Model):
             found.update(zip(node.outputs, tree.flatten(result), strict=True))
         return fill(self.graph.structure, [_result(value, found) for value in self.graph.outputs])
 
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+        """None: masks travel with the tensors, from layer to layer."""
+        return None
+
     def compute_output_spec(self, inputs: Any, training: bool | None = None, mask: Any = None, **kwargs: Any) -> Any:
         """Symbolic outputs for symbolic inputs, which may have other sizes than the model's own."""
         tensors = self._standardize_inputs(inputs)

@@ -199,6 +199,10 @@ class Sequential(Model):
             mask = None  # from here on, masks travel with the tensors
         return inputs
 
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+        """None: masks travel with the tensors, from layer to layer."""
+        return None
+
     def compute_output_spec(self, inputs: Any, training: bool | None = None, mask: Any = None, **kwargs: Any) -> Any:
         """The symbolic output for symbolic inputs."""
         if self._functional is not None:
