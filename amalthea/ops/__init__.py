@@ -37,3 +37,4 @@ from amalthea.ops.segments import *
 from amalthea.ops.selection import *
 from amalthea.ops.shaping import *
 from amalthea.ops.sorting import *
+from amalthea.ops.statistics import *

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -136,7 +136,7 @@ def _flat_windows(x: Tensor, size: Ints, strides: Ints) -> Tensor:
     """The windows of `x` with each window's places as one axis, the last but one."""
     found = extract_windows(x, size=size, strides=strides)
     n = len(size)
-    return reshape(found, (*found.shape[: 1 + n], prod(size), found.shape[-1]))
+    return reshape(found, (*found.shape[: 1 + n], math.prod(size), found.shape[-1]))
 
 
 def _at_maximum(x: Tensor, y: Tensor, size: Ints, strides: Ints, padding: Pairs) -> Tensor:
@@ -305,7 +305,7 @@ def average_pool(
     n = len(size)
     found = extract_windows(_padded(x, pairs, 0), size=size, strides=step)
     total = reduce_sum(found, axis=tuple(range(1 + n, 1 + 2 * n)))
-    y = total / prod(window for window, pair in zip(size, pairs, strict=True) if pair == (0, 0))
+    y = total / math.prod(window for window, pair in zip(size, pairs, strict=True) if pair == (0, 0))
     # the others one axis after another: all counts at once would be as large as an image
     for axis, (window, stride, pair) in enumerate(zip(size, step, pairs, strict=True), 1):
         if pair != (0, 0):

@@ -7,7 +7,7 @@ The generator is Threefry-2x32 with 20 rounds (Salmon, Moraes, Dror and Shaw 201
 
 from __future__ import annotations
 
-from math import prod
+import math
 from typing import Any
 
 import numpy as np
@@ -80,7 +80,7 @@ def random_bits(key: Tensor, shape: tuple[int, ...], stream: Tensor = 0) -> Tens
     >>> am.ops.random_bits(am.ops.convert_to_tensor([0, 0], "uint32"), (2,)).tolist()
     [1797259609, 2579123966]
     """
-    n = prod(shape)
+    n = math.prod(shape)
     blocks = arange((n + 1) // 2, dtype="uint32")
     pair = threefry2x32(key, blocks, reshape(as_tensor(stream, "uint32"), (1,)))
     words = reshape(stack(pair, axis=-1), (-1,))

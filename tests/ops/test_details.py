@@ -4,11 +4,13 @@ import math
 
 import jax
 import jax.numpy as jnp
+import keras
 import numpy as np
 import pytest
 import scipy.special
 
 import amalthea.ops as ops
+from amalthea.core import tree
 from amalthea.core.derivatives import grad
 from amalthea.core.tensor import as_tensor
 from amalthea.core.variable import Variable
@@ -197,3 +199,41 @@ def test_mistakes_say_what_failed(name):
         call()
     if name not in ("negative power",):
         assert "Fix:" in str(caught.value)
+
+
+COUNTING = {
+    "bincount": lambda n: n.bincount(np.array([1, 1, 3, 0])),
+    "bincount of rows": lambda n: n.bincount(np.array([[1, 1, 3], [0, 2, 2]]), minlength=5),
+    "bincount weighted": lambda n: n.bincount(np.array([1, 1, 3]), weights=np.float32([0.5, 1, 2])),
+    "histogram": lambda n: n.histogram(np.float32([0, 1, 1, 2, 5]), bins=4),
+    "histogram in a range": lambda n: n.histogram(np.float32([0, 1, 1, 2, 5]), bins=3, range=(0, 3)),
+    "unique": lambda n: n.unique(np.array([3, 1, 3, 2])),
+    "unique and more": lambda n: n.unique(
+        np.array([3, 1, 3]), return_index=True, return_inverse=True, return_counts=True
+    ),
+    "unique rows": lambda n: n.unique(np.array([[3, 1], [3, 1], [0, 1]]), axis=0),
+    "unique to a size": lambda n: n.unique(np.array([3, 1, 3]), size=4, fill_value=7),
+    "unique cut": lambda n: n.unique(np.array([3, 1, 2]), size=2),
+    "nonzero": lambda n: n.nonzero(np.array([[0, 2], [1, 0]])),
+    "meshgrid": lambda n: n.meshgrid(np.array([1, 2]), np.array([3, 4, 5])),
+    "meshgrid ij": lambda n: n.meshgrid(np.array([1, 2]), np.array([3, 4, 5]), indexing="ij"),
+    "linspace": lambda n: n.linspace(0, 3, 7, retstep=True),
+    "arange": lambda n: n.arange(5, 0, -2),
+    "arange of floats": lambda n: n.arange(0.0, 1.0, 0.3),
+    "slice": lambda n: n.slice(np.arange(12).reshape(3, 4), (1, 2), (2, -1)),
+    "slice_update": lambda n: n.slice_update(np.zeros((3, 4), "float32"), (1, 2), np.ones((2, 2), "float32")),
+    "full_like": lambda n: n.full_like(np.ones(2, "float32"), 3),
+    "argsort of all": lambda n: n.argsort(np.float32([[3, 1], [2, 0]]), axis=None),
+    "prod of a dtype": lambda n: n.prod(np.float32([[3, 1], [2, 5]]), axis=1, dtype="int32"),
+}
+
+
+@pytest.mark.parametrize("name", COUNTING)
+def test_functions_of_known_values_agree_with_keras(name):
+    call = COUNTING[name]
+    ours = [np.asarray(t) for t in tree.flatten(call(ops))]
+    theirs = [np.asarray(t) for t in tree.flatten(call(keras.ops))]
+    assert len(ours) == len(theirs)
+    for a, b in zip(ours, theirs, strict=True):
+        assert a.shape == b.shape and a.dtype == (b.dtype if "int" not in str(b.dtype) else a.dtype)
+        np.testing.assert_allclose(a, b, rtol=1e-6)
