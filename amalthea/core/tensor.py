@@ -60,6 +60,8 @@ class Operand:
         def __ge__(self, other: Any) -> Tensor: ...
         def __neg__(self) -> Tensor: ...
         def __abs__(self) -> Tensor: ...
+        def __eq__(self, other: Any) -> Tensor: ...  # type: ignore[override]
+        def __ne__(self, other: Any) -> Tensor: ...  # type: ignore[override]
         def __getitem__(self, key: Any) -> Tensor: ...
 
 
@@ -78,6 +80,7 @@ class Tensor(Operand):
     __slots__ = ("__weakref__", "_array", "_keras_mask")
 
     _array: Any
+    _keras_mask: Any
 
     def __init__(self, value: Any, dtype: Any = None) -> None:
         made = as_tensor(value, dtype)

@@ -307,7 +307,7 @@ def is_functional_like(cls: type) -> bool:
     """Whether a class is made with `cls(inputs, outputs, name)`, so that a functional config describes it fully."""
     if cls in (Model, Model._functional):
         return True
-    spec = inspect.getfullargspec(cls.__init__)
+    spec = inspect.getfullargspec(cls.__init__)  # type: ignore[misc]
     wanted = inspect.getfullargspec(Model._functional.__init__).args[1:]
     return spec.args[1:] == wanted or (spec.varargs is not None and spec.varkw is not None)
 

@@ -273,7 +273,8 @@ class LayerState:
                 where=f"{type(self).__name__}.stateless_call",
                 fix="call it on data once, or call `build(input_shape)`",
             )
-        own, values = [], []
+        own: list[Any] = []
+        values: list[Any] = []
         for kind, given in (("trainable", trainable_variables), ("non_trainable", non_trainable_variables)):
             variables = getattr(self, f"{kind}_variables")
             if len(variables) != len(given):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from amalthea.core import dtypes, tree
 from amalthea.core.context import context
@@ -22,7 +22,10 @@ class LayerSymbols:
     _opened = False
     _symbolic_calls: list[Any]
     name: str
-    compute_dtype: dtypes.DType
+    if TYPE_CHECKING:
+
+        @property
+        def compute_dtype(self) -> dtypes.DType: ...
 
     def _facts(self) -> CallFacts:
         raise NotImplementedError

@@ -137,7 +137,7 @@ class TrackedList(list):
     def extend(self, values: Iterable[Any]) -> None:
         super().extend([self._track(value) for value in values])
 
-    def __iadd__(self, values: Iterable[Any]) -> TrackedList:
+    def __iadd__(self, values: Iterable[Any]) -> TrackedList:  # type: ignore[misc]
         self.extend(values)
         return self
 

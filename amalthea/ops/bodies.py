@@ -100,7 +100,7 @@ def announce(bodies: Sequence[Body]) -> list[Tensor]:
     if context.tapes and context.trace is not None:
         for body in bodies:
             for key in body.read:
-                owner = context.trace
+                owner: Trace | None = context.trace
                 while owner is not None and key not in owner.inputs:
                     owner = owner.parent
                 if owner is not None:

@@ -5,6 +5,7 @@ Variables assigned in a branch become state of the node.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -65,7 +66,7 @@ def branch(inputs: Sequence[Tensor], graphs: tuple[Graph, ...]) -> tuple[Tensor,
     """
     for graph in graphs[1:]:
         check_same("cond", "what the branches return", graph.outputs_specs(), graphs[0].outputs_specs())
-    return tuple(graphs[0].outputs_specs())  # type: ignore[return-value]
+    return tuple(graphs[0].outputs_specs())  # type: ignore[arg-type]
 
 
 def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
@@ -121,7 +122,7 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
         )
     if not is_traced(index, operands):
         return branches[min(max(int(index), 0), len(branches) - 1)](*operands)
-    return _branches(index, [lambda b=b: b(*operands) for b in branches], "switch")
+    return _branches(index, [functools.partial(b, *operands) for b in branches], "switch")
 
 
 def _branches(index: Tensor, functions: Sequence[Callable[[], Any]], where: str) -> Any:

@@ -59,7 +59,7 @@ def loop(inputs: Sequence[Tensor], test: Graph, body: Graph, carries: int) -> tu
     """
     specs = [TensorSpec(x.shape, x.dtype) for x in inputs[:carries]]
     check_same("while_loop", "the loop variables before and after a step", body.outputs_specs(), specs)
-    return tuple(specs)  # type: ignore[return-value]
+    return tuple(specs)  # type: ignore[arg-type]
 
 
 def while_loop(

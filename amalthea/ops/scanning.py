@@ -107,7 +107,7 @@ def scan_loop(
             fail(ShapeError, f"a sequence must have {length} steps", where="scan", received=repr(x))
     stacked = [TensorSpec((length, *s.shape), s.dtype) for s in outs[carries:]]
     kept = [TensorSpec((length, *s.shape), s.dtype) for s in specs[:carries]] if save else []
-    return (*outs[:carries], *stacked, *kept)  # type: ignore[return-value]
+    return (*outs[:carries], *stacked, *kept)  # type: ignore[arg-type]
 
 
 def scan(

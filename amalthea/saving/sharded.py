@@ -32,7 +32,7 @@ def write_shards(path: str, records: Records, limit: int) -> None:
     sizes = [0]
     weight_map: dict[str, Any] = {}
     for owner, name, arrays in records:
-        entry = (owner, name, {})
+        entry: tuple[Any, Any, dict[str, Any]] = (owner, name, {})
         shards[-1].append(entry)
         for key, array in arrays.items():
             if array.nbytes > limit:
@@ -52,14 +52,14 @@ def write_shards(path: str, records: Records, limit: int) -> None:
                 files.append(file)
     folder = os.path.dirname(path)
     for number, shard in enumerate(shards):
-        with atomic_file(os.path.join(folder, f"{base}_{number:05}.weights.h5")) as file:
-            write_weights(file, shard)
+        with atomic_file(os.path.join(folder, f"{base}_{number:05}.weights.h5")) as shard_file:
+            write_weights(shard_file, shard)
     index = {
         "metadata": {"total_size": sum(sizes)},
         "weight_map": {owner: files[0] if len(files) == 1 else files for owner, files in weight_map.items()},
     }
-    with atomic_file(path) as file:
-        file.write(json.dumps(index, indent=4).encode())
+    with atomic_file(path) as index_file:
+        index_file.write(json.dumps(index, indent=4).encode())
 
 
 class ShardedWeights:

@@ -36,7 +36,7 @@ def scan_loop(
     carry, xs = list(inputs[:carries]), inputs[carries : carries + sequences]
     constants = inputs[carries + sequences :]
     specs = [value.spec for value in body.outputs[carries:]]
-    stacked = [np.empty((length, *s.shape), s.dtype.as_numpy_dtype) for s in specs]
+    stacked: list[np.ndarray] = [np.empty((length, *s.shape), s.dtype.as_numpy_dtype) for s in specs]  # type: ignore[arg-type]
     saved = [np.empty((length, *c.shape), c.dtype) for c in carry] if save else []
     for i in reversed(range(length)) if reverse else range(length):
         for kept, c in zip(saved, carry, strict=False):

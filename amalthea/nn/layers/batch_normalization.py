@@ -91,7 +91,10 @@ class BatchNormalization(Layer):
         self.renorm_clipping = _checked_clipping(renorm_clipping or {}) if renorm else renorm_clipping
         self.renorm_momentum = renorm_momentum
         self.supports_masking = True
-        self.gamma = self.beta = self.moving_mean = self.moving_variance = None
+        self.gamma: Any = None
+        self.beta: Any = None
+        self.moving_mean: Any = None
+        self.moving_variance: Any = None
 
     def build(self, input_shape: Any) -> None:
         """Make `gamma`, `beta` and the moving averages, one number per channel."""
@@ -116,7 +119,7 @@ class BatchNormalization(Layer):
         self.moving_mean = self._statistic("moving_mean", shape, self.moving_mean_initializer)
         self.moving_variance = self._statistic("moving_variance", shape, self.moving_variance_initializer)
         if self.renorm:
-            variance = self.moving_variance_initializer
+            variance: Any = self.moving_variance_initializer
 
             def stddev(shape: Any, dtype: Any = None) -> Tensor:
                 return ops.sqrt(variance(shape, dtype=dtype))
@@ -190,7 +193,7 @@ class BatchNormalization(Layer):
         moving = ops.maximum(ops.cast(self.renorm_stddev, mean.dtype), self.epsilon**0.5)
         r = stddev / moving
         d = (mean - ops.cast(self.renorm_mean, mean.dtype)) / moving
-        bounds = self.renorm_clipping
+        bounds = self.renorm_clipping or {}
         if bounds.get("rmin") is not None:
             r = ops.maximum(r, bounds["rmin"])
         if bounds.get("rmax") is not None:

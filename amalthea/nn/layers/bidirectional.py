@@ -80,6 +80,7 @@ class Bidirectional(Layer):
             backward_layer = _copy(layer, "backward_", go_backwards=True)
         self.backward_layer: Any = backward_layer
         self._check_pair()
+        part: Any
         for part in (self.forward_layer, self.backward_layer):
             if hasattr(layer, "use_cudnn"):
                 part.use_cudnn = layer.use_cudnn

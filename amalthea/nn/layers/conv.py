@@ -81,8 +81,8 @@ class BaseConv(ConvolutionLayer):
                 received=f"filters={filters}, groups={groups}",
                 fix=f"use a multiple of {groups} filters",
             )
-        self.lora_rank = lora_rank
-        self.lora_alpha = lora_alpha if lora_alpha is not None else lora_rank
+        self.lora_rank: Any = lora_rank
+        self.lora_alpha: Any = lora_alpha if lora_alpha is not None else lora_rank
         self.lora_enabled = False
 
     def _output_channels(self, channels: int) -> int:

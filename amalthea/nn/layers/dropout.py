@@ -33,6 +33,9 @@ class _Random(Layer):
 
     _strength = "rate"
 
+    rate: float
+    stddev: float
+
     def __init__(self, strength: float, seed: Any = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         setattr(self, self._strength, fraction(strength, type(self).__name__, self._strength))

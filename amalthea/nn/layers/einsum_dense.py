@@ -79,7 +79,7 @@ class EinsumDense(Layer):
         """Make the kernel and the bias in the shapes that the equation asks for."""
         shapes = self._shapes(tuple(input_shape))
         self.input_spec = InputSpec(ndim=len(input_shape))
-        initializer = self.kernel_initializer
+        initializer: Any = self.kernel_initializer
         scaled = isinstance(initializer, initializers.VarianceScaling)
         if scaled and (initializer.input_axes is None or initializer.output_axes is None):
             axes = {"seed": initializer.seed, "input_axes": shapes.input_axes, "output_axes": shapes.output_axes}

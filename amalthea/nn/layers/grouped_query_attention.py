@@ -88,7 +88,7 @@ class GroupedQueryAttention(ProjectedAttention):
         self.num_key_value_heads = num_key_value_heads
         self.num_repeats = num_query_heads // num_key_value_heads
 
-    def build(
+    def build(  # type: ignore[override]
         self,
         query_shape: Sequence[int | None],
         value_shape: Sequence[int | None],

@@ -72,7 +72,8 @@ class _Affine(Layer):
         self.gamma_constraint = constraints.get(gamma_constraint)
         self.supports_masking = True
         self.autocast = False
-        self.gamma = self.beta = None
+        self.gamma: Any = None
+        self.beta: Any = None
 
     def _add_affine(self, shape: tuple[int, ...], center: bool, scale: bool) -> None:
         if scale:

@@ -87,7 +87,7 @@ class LSTMCell(RecurrentCell):
     def _bias_initializer(self) -> Any:
         if not self.unit_forget_bias:
             return self.bias_initializer
-        ones = initializers.get("ones")
+        ones: Any = initializers.get("ones")
 
         def initialize(shape: Any, dtype: Any = None, **kwargs: Any) -> Tensor:
             parts = ((self.bias_initializer, 1), (ones, 1), (self.bias_initializer, 2))

@@ -122,7 +122,7 @@ class MultiHeadAttention(ProjectedAttention):
     value_dense = property(lambda self: self._value_dense, doc="The projection of the value.")
     output_dense = property(lambda self: self._output_dense, doc="The projection of the result.")
 
-    def build(
+    def build(  # type: ignore[override]
         self,
         query_shape: Sequence[int | None],
         value_shape: Sequence[int | None],

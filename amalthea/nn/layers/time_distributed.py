@@ -59,7 +59,7 @@ class TimeDistributed(Wrapper):
         shape = self.layer.compute_output_shape(self._step_shape(input_shape))
         return (shape[0], input_shape[1], *shape[1:])
 
-    def build(self, input_shape: Sequence[int | None]) -> None:
+    def build(self, input_shape: Sequence[int | None]) -> None:  # type: ignore[override]
         """Build the layer for one step."""
         super().build(self._step_shape(input_shape))
 

@@ -32,7 +32,7 @@ def per_sample(
     values = ops.cast(values, dtype)
     if sample_weight is None:
         return (reduce(values, axis=tuple(range(1, values.ndim))) if values.ndim > 1 else values), None
-    weight = ops.convert_to_tensor(sample_weight, dtype=dtype)
+    weight: Any = ops.convert_to_tensor(sample_weight, dtype=dtype)
     if mask is not None:
         weight = apply_mask(weight, mask, dtype=dtype, reduction="sum")  # type: ignore[assignment]
     values, weight = same_rank(values, weight)
