@@ -1,6 +1,6 @@
 """`keras.initializers`: every name that `amalthea/nn/initializers.py` makes public."""
 
-import amalthea.nn.initializers
+import amalthea.nn.initializers  # noqa: F401  (defines the names)
 from amalthea.nn.registry import exports
 
 globals().update(exports("keras.initializers"))

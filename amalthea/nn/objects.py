@@ -123,7 +123,12 @@ def serialize_dict(values: dict[str, Any]) -> dict[str, Any]:
 def _serialize_instance(obj: Any) -> dict[str, Any]:
     if isinstance(obj, (types.FunctionType, types.BuiltinFunctionType)):
         name = get_registered_name(obj)
-        config = {"module": "builtins", "class_name": "function", "config": name, "registered_name": "function"}
+        config: dict[str, Any] = {
+            "module": "builtins",
+            "class_name": "function",
+            "config": name,
+            "registered_name": "function",
+        }
         return _note_written(obj, config)
     if hasattr(obj, "get_config") and not isinstance(obj, type):
         inner = obj.get_config()
@@ -373,6 +378,8 @@ class SavedTensor(KerasTensor):
     """A symbolic tensor read from a config: it knows by (layer name, call number, output number) who made it."""
 
     __slots__ = ("_pre_serialization_keras_history",)
+
+    _pre_serialization_keras_history: Any
 
 
 def _read_keras_tensor(inner: Any, custom: dict[str, Any], safe_mode: bool) -> KerasTensor:
