@@ -30,6 +30,7 @@ from amalthea.ops.loops import *
 from amalthea.ops.losses import *
 from amalthea.ops.normalization import *
 from amalthea.ops.pooling import *
+from amalthea.ops.products import *
 from amalthea.ops.random_bits import *
 from amalthea.ops.reductions import *
 from amalthea.ops.scanning import *

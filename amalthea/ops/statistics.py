@@ -444,7 +444,7 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = Fal
 
 
 def histogram(x: Any, bins: Any = 10, range: Any = None) -> tuple[Tensor, Tensor]:
-    """(counts, edges), both floating: how many elements fall into each of some bins of equal width, the last one closed.
+    """(counts, edges), both floating: how many elements fall into each of some bins, the last one closed.
 
     `bins` is their number or their edges; `range` is (lowest edge, highest edge), by default those of x. The values
     must be known when it is called.

@@ -201,6 +201,7 @@ def test_mistakes_say_what_failed(name):
         assert "Fix:" in str(caught.value)
 
 
+WINDOWS = ("bartlett", "blackman", "hamming", "hanning")
 COUNTING = {
     "bincount": lambda n: n.bincount(np.array([1, 1, 3, 0])),
     "bincount of rows": lambda n: n.bincount(np.array([[1, 1, 3], [0, 2, 2]]), minlength=5),
@@ -224,6 +225,7 @@ COUNTING = {
     "slice_update": lambda n: n.slice_update(np.zeros((3, 4), "float32"), (1, 2), np.ones((2, 2), "float32")),
     "full_like": lambda n: n.full_like(np.ones(2, "float32"), 3),
     "argsort of all": lambda n: n.argsort(np.float32([[3, 1], [2, 0]]), axis=None),
+    **{f"{w} of {n}": (lambda m, w=w, n=n: getattr(m, w)(n)) for w in WINDOWS for n in (1, 2, 7)},
     "prod of a dtype": lambda n: n.prod(np.float32([[3, 1], [2, 5]]), axis=1, dtype="int32"),
 }
 
@@ -236,4 +238,4 @@ def test_functions_of_known_values_agree_with_keras(name):
     assert len(ours) == len(theirs)
     for a, b in zip(ours, theirs, strict=True):
         assert a.shape == b.shape and a.dtype == (b.dtype if "int" not in str(b.dtype) else a.dtype)
-        np.testing.assert_allclose(a, b, rtol=1e-6)
+        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6)
