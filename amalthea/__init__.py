@@ -74,6 +74,11 @@ _NAMES = {
 _WHERE = {name: module for module, names in _NAMES.items() for name in names}
 
 
+def version() -> str:
+    """The version of this package."""
+    return __version__
+
+
 def _load_everything() -> None:
     """Import all modules whose classes files may name."""
     for module in ("activations", "constraints", "dtype_policies", "initializers", "layers", "losses", "metrics"):
