@@ -66,55 +66,90 @@ def count_confusion(
     dtype = next(iter(counts.values())).dtype
     y_true, y_pred = ops.cast(y_true, dtype), ops.cast(y_pred, dtype)
     y_pred, y_true = same_rank(y_pred, y_true)
+    _check_shapes(where, y_true, y_pred, class_id, multi_label)
+    if top_k is not None:
+        y_pred = _keep_best(y_pred, top_k)
+    weight = _weights(where, y_true, sample_weight, label_weights, dtype)
+    if class_id is not None:
+        y_true, y_pred = (ops.expand_dims(x[..., class_id], -1) for x in (y_true, y_pred))
+        if weight is not None and weight.ndim and weight.shape[-1] != 1:
+            weight = ops.expand_dims(weight[..., class_id], -1)
+    label = ops.cast(ops.not_equal(y_true, 0), dtype)
+    weight = ops.ones_like(label) if weight is None else ops.broadcast_to(weight, label.shape)
+    if multi_label:
+        parts = [[x[:, i] for i in range(label.shape[1])] for x in (label * weight, (1.0 - label) * weight, y_pred)]
+    else:
+        parts = [[ops.reshape(x, (-1,))] for x in (label * weight, (1.0 - label) * weight, y_pred)]
+    order = sorted(range(len(thresholds)), key=lambda i: thresholds[i])
+    limits = ops.convert_to_tensor([thresholds[i] for i in order], dtype=dtype)
+    count = _at_one if len(order) == 1 else _at_many
+    columns = [count(limits, yes, no, scores, set(counts)) for yes, no, scores in zip(*parts, strict=True)]
+    back = [order.index(i) for i in range(len(order))]
+    for kind, variable in counts.items():
+        found = ops.stack([column[kind] for column in columns], axis=-1)
+        if back != sorted(back):
+            found = ops.take(found, back, axis=0)
+        variable.assign_add(ops.reshape(found, variable.shape))
+
+
+def _check_shapes(where: str, y_true: Tensor, y_pred: Tensor, class_id: int | None, multi_label: bool) -> None:
+    received = f"y_true of shape {y_true.shape}, y_pred of shape {y_pred.shape}"
     if not shapes_agree(y_pred.shape, y_true.shape):
+        one_hot = "one-hot targets" if y_true.ndim < y_pred.ndim else "y_true"
         fail(
             ShapeError,
             "the targets and the predictions must have the same shape",
             where=where,
-            received=f"y_true of shape {y_true.shape}, y_pred of shape {y_pred.shape}",
-            fix=f"pass one-hot targets of shape {y_pred.shape}"
-            if y_true.ndim < y_pred.ndim
-            else f"pass y_true of shape {y_pred.shape}",
+            received=received,
+            fix=f"pass {one_hot} of shape {y_pred.shape}",
         )
     if multi_label and y_pred.ndim != 2:
         fail(
             ShapeError,
             "with multi_label=True predictions have the shape (batch, labels)",
             where=where,
-            received=f"y_pred of shape {y_pred.shape}",
+            received=received,
             fix="reshape them, or leave multi_label out",
         )
-    if top_k is not None:
-        y_pred = _keep_best(y_pred, top_k)
-    weight = _weights(where, y_true, sample_weight, label_weights, dtype)
-    if class_id is not None:
-        if y_pred.ndim < 2:
-            fail(
-                ShapeError,
-                "class_id picks from the last axis of predictions of shape (batch, classes)",
-                where=where,
-                received=f"y_pred of shape {y_pred.shape}",
-                fix="leave class_id out",
-            )
-        y_true, y_pred = (x[..., class_id : class_id + 1] for x in (y_true, y_pred))
-        if weight is not None and weight.ndim:
-            last = weight.shape[-1]
-            weight = weight[..., class_id : class_id + 1] if last != 1 else weight
-    label = ops.cast(ops.not_equal(y_true, 0), dtype)
-    weight = ops.ones_like(label) if weight is None else ops.broadcast_to(weight, label.shape)
-    columns = (-1, label.shape[-1]) if multi_label else (-1, 1)
-    yes, no, y_pred = (ops.reshape(x, columns) for x in (label * weight, (1.0 - label) * weight, y_pred))
-    limits = ops.reshape(ops.convert_to_tensor(list(thresholds), dtype=dtype), (-1, 1, 1))
-    positive = ops.cast(ops.greater(ops.expand_dims(y_pred, 0), limits), dtype)  # (thresholds, samples, labels)
-    shape = next(iter(counts.values())).shape
-    found = {
-        "tp": lambda: ops.sum(positive * yes, axis=1),
-        "fp": lambda: ops.sum(positive * no, axis=1),
-        "fn": lambda: ops.sum((1.0 - positive) * yes, axis=1),
-        "tn": lambda: ops.sum((1.0 - positive) * no, axis=1),
-    }
-    for kind, variable in counts.items():
-        variable.assign_add(ops.reshape(found[kind](), shape))
+    if class_id is not None and (y_pred.ndim < 2 or not -y_pred.shape[-1] <= class_id < y_pred.shape[-1]):
+        fail(
+            ShapeError,
+            f"class_id={class_id} picks from the last axis of predictions of shape (batch, classes)",
+            where=where,
+            received=received,
+            fix="leave class_id out, or choose a class that there is",
+        )
+
+
+_SIDES = (("tp", "fn"), ("fp", "tn"))  # for true cases, then for false ones: counted above a limit, and below
+
+
+def _at_one(limit: Tensor, yes: Tensor, no: Tensor, scores: Tensor, kinds: set[str]) -> dict[str, Tensor]:
+    """The counts of `kinds` at one limit, each of shape `(1,)`, from vectors of weights and of scores."""
+    above = ops.greater(scores, limit)
+    found = {}
+    for weights, (over, under) in zip((yes, no), _SIDES, strict=True):
+        if over in kinds:
+            found[over] = ops.sum(ops.where(above, weights, 0.0), keepdims=True)
+        if under in kinds:
+            found[under] = ops.sum(ops.where(above, 0.0, weights), keepdims=True)
+    return found
+
+
+def _at_many(limits: Tensor, yes: Tensor, no: Tensor, scores: Tensor, kinds: set[str]) -> dict[str, Tensor]:
+    """The counts of `kinds` at each of the rising `limits`.
+
+    Each score falls into the bin between two limits, and running sums over the bins from either end are the counts: the
+    work does not grow with the number of limits.
+    """
+    bins = ops.searchsorted(limits, scores, side="left")  # how many limits lie below
+    found = {}
+    for weights, (over, under) in zip((yes, no), _SIDES, strict=True):
+        if over in kinds or under in kinds:
+            in_bins = ops.segment_sum(weights, bins, num_segments=limits.shape[0] + 1)
+            found[under] = ops.cumsum(in_bins)[:-1]
+            found[over] = ops.flip(ops.cumsum(ops.flip(in_bins)))[1:]
+    return found
 
 
 def _weights(
