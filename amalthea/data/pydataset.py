@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import multiprocessing
 import warnings
 from collections import deque
 from collections.abc import Iterator
@@ -24,7 +25,8 @@ class PyDataset:
 
     Args:
         workers: number of workers that read batches ahead while the model trains; 1 reads in the training thread.
-        use_multiprocessing: whether the workers are processes; the data set must then be picklable.
+        use_multiprocessing: whether the workers are processes. The data set must then be picklable, and a script must
+            begin its work under `if __name__ == "__main__":`.
         max_queue_size: how many batches may be read ahead.
 
     >>> import numpy as np
@@ -182,7 +184,10 @@ class PyDatasetAdapter(DataAdapter):
 
     def _executor(self) -> Executor:
         if self._processes:
-            return ProcessPoolExecutor(self._workers, initializer=_receive_dataset, initargs=(self._dataset,))
+            # Not by a plain fork: this process has threads (BLAS, others' runtimes), whose locks a fork would freeze.
+            methods = multiprocessing.get_all_start_methods()
+            start = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+            return ProcessPoolExecutor(self._workers, start, _receive_dataset, (self._dataset,))
         return ThreadPoolExecutor(self._workers, thread_name_prefix="amalthea-data")
 
     def _read_ahead(self, indices: Iterator[int]) -> Iterator[Any]:

@@ -131,7 +131,7 @@ class Progress:
     def _describe(self, now: float, logs: Mapping[str, Any] | None, final: bool) -> str:
         elapsed = now - self._began
         step = self._step_time(now)
-        if final or self.target is None:
+        if final or self.target is None or self.seen >= self.target:
             duration = format_duration(elapsed)
         else:
             duration = "ETA " + format_duration(step * max(self.target - self.seen, 0))

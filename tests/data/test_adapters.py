@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 
@@ -176,7 +177,6 @@ SOURCES = {
     "iterator": lambda: iter(list(batches())),
     "PyDataset": lambda: Batches(),
     "PyDataset with threads": lambda: Batches(workers=3, max_queue_size=2),
-    "PyDataset with processes": lambda: Batches(workers=1, use_multiprocessing=True),
     "torch DataLoader": loader,
     "re-iterable": ReIterable,
 }
@@ -220,6 +220,22 @@ def test_workers_are_gone_after_an_epoch_cut_short():
     next(data.epoch())
     data.close()
     assert threading.active_count() == before
+
+
+def test_workers_may_be_processes(tmp_path, monkeypatch):
+    # in a module of its own, which the processes can import
+    (tmp_path / "squares.py").write_text(
+        "import os\nimport numpy as np\nfrom amalthea.data.pydataset import PyDataset\n"
+        "class Squares(PyDataset):\n"
+        "    def __len__(self):\n        return 3\n"
+        "    def __getitem__(self, i):\n        return np.full((1,), i * i), np.full((1,), os.getpid())\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    from squares import Squares
+
+    got = list(get_adapter(Squares(workers=1, use_multiprocessing=True)).batches())
+    assert [int(x[0]) for x, _ in got] == [0, 1, 4]
+    assert {int(pid[0]) for _, pid in got}.isdisjoint({os.getpid()})
 
 
 def test_an_error_in_a_worker_reaches_the_caller():

@@ -44,5 +44,6 @@ def data():
         "y2": rng.normal(size=(50, 2)).astype("float32"),
         "labels": rng.integers(0, 3, size=(50,)),
         "binary": rng.integers(0, 2, size=(50, 1)).astype("float32"),
+        "tokens": np.where(np.arange(6) < rng.integers(2, 7, size=(50, 1)), rng.integers(1, 5, size=(50, 6)), 0),
         "weights": rng.uniform(0.1, 2.0, size=(50,)).astype("float32"),
     }

@@ -51,6 +51,23 @@ def dict_model(api):
     return two_outputs(api, as_dict=True)
 
 
+def nested(api):
+    x = api.Input((4,), name="first")
+    zed, abe = api.layers.Dense(1, name="zed")(x), api.layers.Dense(2, name="abe")(x)
+    return api.Model(x, {"u": zed, "t": [abe, zed]})
+
+
+def masked(api):
+    return api.Sequential(
+        [
+            api.layers.Input((6,)),
+            api.layers.Embedding(5, 3, mask_zero=True),
+            api.layers.LSTM(4, return_sequences=True),
+            api.layers.Dense(5, activation="softmax"),
+        ]
+    )
+
+
 # name: (model, what to fit, compile arguments, fit arguments)
 CASES = {
     "regression, sgd": (regression, "x", "y", {"optimizer": "sgd", "loss": "mse"}, {}),
@@ -198,6 +215,21 @@ CASES = {
         {"q": "y", "p": "y2"},
         {"optimizer": "adam", "loss": {"q": "mse", "p": "mae"}, "metrics": {"q": ["mae", "mse"], "p": "mae"}},
         {"sample_weight": "weights", "validation_split": 0.2},
+    ),
+    "nested outputs": (
+        nested,
+        "x",
+        {"u": "y", "t": ["y2", "y"]},
+        {"optimizer": "sgd", "loss": {"u": "mse", "t": ["mae", "mse"]}, "metrics": {"u": ["mae"], "t": ["mse", "mae"]}},
+        {},
+    ),
+    "masked sequences": (
+        masked,
+        "tokens",
+        "tokens",
+        # no metrics: inside Keras' compiled step on JAX they do not see the mask
+        {"optimizer": "adam", "loss": "sparse_categorical_crossentropy"},
+        {},
     ),
     "two outputs, weights for each": (
         two_outputs,
