@@ -235,6 +235,7 @@ def test_configs_go_both_ways(name, arguments, data):
 def test_names_stand_for_losses_as_in_keras():
     for name in ("mse", "MSE", "mae", "mape", "msle", "bce", "kld", "KLD", "BCE"):
         assert am.losses.get(name).__name__ == keras.losses.get(name).__name__
+    assert am.losses.mse is am.metrics.MSE is am.losses.mean_squared_error
     for name in ("MeanSquaredError", "Huber", "Dice"):
         assert type(am.losses.get(name)) is getattr(am.losses, name)
     assert am.losses.get(None) is None

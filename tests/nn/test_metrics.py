@@ -292,6 +292,12 @@ def test_metrics_hold_metrics():
     assert float(metric.extra) == 0.0
 
 
+def test_one_output_needs_no_class_axis_of_its_targets():
+    y_true, y_pred = BINARY[0][0][:, 0], BINARY[0][1][:, :1]
+    column = am.metrics.F1Score(threshold=0.5)(y_true[:, None], y_pred)
+    assert_close(am.metrics.F1Score(threshold=0.5)(y_true, y_pred), column)
+
+
 def test_adjusting_with_too_few_samples_warns_and_falls_back():
     plain, adjusted = am.metrics.R2Score(), am.metrics.R2Score(num_regressors=50)
     expected = plain(*REAL[0])

@@ -9,7 +9,7 @@ from amalthea.core.config import epsilon
 from amalthea.core.errors import ShapeError, fail
 from amalthea.core.tensor import Tensor
 from amalthea.core.variable import Variable
-from amalthea.nn.losses.alignment import TensorLike
+from amalthea.nn.losses.alignment import TensorLike, same_rank
 from amalthea.nn.metrics.metric import Metric
 from amalthea.nn.objects import public
 
@@ -90,6 +90,7 @@ class FBetaScore(Metric):
         """Add a batch; `sample_weight` has the shape `(batch,)`."""
         y_true = ops.convert_to_tensor(y_true, dtype=self.dtype)
         y_pred = ops.convert_to_tensor(y_pred, dtype=self.dtype)
+        y_true, y_pred = same_rank(y_true, y_pred)
         if not self.variables:
             self._build(y_true, y_pred)
         if self.threshold is None:
