@@ -398,6 +398,8 @@ class Layer(LayerState, LayerDTypes, LayerConfig, LayerSymbols):
     def _checked_call(self, facts: CallFacts, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         where = type(self).__name__
         given_args, given_kwargs = args, dict(kwargs)
+        if self._path is None:
+            self._path = "/".join((*context.names, self.name))
         inherited = {key: kwargs[key] for key in self._context_args if kwargs.get(key) is not None}
         kwargs = {key: value for key, value in kwargs.items() if key not in self._context_args or key in facts.names}
         if self._convert_input_args:

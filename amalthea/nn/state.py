@@ -13,6 +13,7 @@ from amalthea.core.context import context
 from amalthea.core.errors import ArgumentError, ShapeError, fail
 from amalthea.core.tensor import Tensor, as_tensor, is_symbolic
 from amalthea.core.variable import Variable
+from amalthea.nn.stateless import borrowed_values, current_values
 from amalthea.nn.tracking import Tracker
 
 
@@ -287,14 +288,8 @@ class LayerState:
                 )
             own.extend(variables)
             values.extend(given)
-        before = [variable.value for variable in own]
-        try:
-            for variable, value in zip(own, values, strict=True):
-                variable.assign(value)
+        with borrowed_values(own, values):
             outputs = self(*args, **kwargs)  # type: ignore[operator]
             losses = self.losses if return_losses else None
-            after = [variable.value for variable in self.non_trainable_variables]
-        finally:
-            for variable, value in zip(own, before, strict=True):
-                variable.assign(value)
+            after = current_values(self.non_trainable_variables)
         return (outputs, after, losses) if return_losses else (outputs, after)

@@ -6,7 +6,8 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from amalthea.core.tensor import Tensor
+from amalthea.core.context import context
+from amalthea.core.tensor import Tensor, as_tensor
 from amalthea.core.variable import Variable
 
 
@@ -23,11 +24,22 @@ def borrowed_values(variables: Sequence[Variable], values: Sequence[Any]) -> Ite
     before = [v.value for v in variables]
     try:
         for variable, value in zip(variables, values, strict=True):
-            variable.assign(value)
+            _hold(variable, value)
         yield
     finally:
         for variable, value in zip(variables, before, strict=True):
-            variable.assign(value)
+            _hold(variable, value)
+
+
+def _hold(variable: Variable, value: Any) -> None:
+    """Assign, but keep the tensor itself rather than a copy of it, so that gradients reach the tensor that was lent."""
+    variable.assign(value)
+    tensor = as_tensor(value)
+    if tensor.dtype == variable._dtype:
+        if context.trace is not None:
+            context.trace.write(variable, tensor)
+        else:
+            variable._tensor = tensor
 
 
 def current_values(variables: Sequence[Variable]) -> list[Tensor]:
