@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from amalthea.core import config, tree
+from amalthea.core import tree
 from amalthea.core.errors import ArgumentError, fail
 from amalthea.data.batches import is_arraylike, pack_x_y_sample_weight, to_array
 from amalthea.data.order import permutation
@@ -87,20 +87,14 @@ class ArrayAdapter(DataAdapter):
                 yield self._cut(slice(start, stop))
 
     def _cut(self, index: Any) -> Any:
-        floatx = str(config.floatx())
-
         def cut(array: np.ndarray | None) -> np.ndarray | None:
-            if array is None:
-                return None
-            part = array[index]
-            # Widths change a batch at a time: a float64 data set is not held a second time in float32.
-            return part.astype(floatx) if part.dtype.kind == "f" and part.dtype.name != floatx else part
+            return None if array is None else array[index]
 
         data = self.data
-        if type(data) is tuple:
-            return tuple(
-                [cut(d) if d is None or isinstance(d, np.ndarray) else tree.map_structure(cut, d) for d in data]
-            )
+        if isinstance(data, np.ndarray):
+            return data[index]
+        if type(data) is tuple and all(part is None or isinstance(part, np.ndarray) for part in data):
+            return tuple([cut(part) for part in data])
         return tree.map_structure(cut, data)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from amalthea.core import config, tree
+from amalthea.core.dtypes import to_numpy
 from amalthea.core.errors import ArgumentError, fail
 from amalthea.core.tensor import Tensor, as_tensor
 
@@ -145,7 +146,7 @@ def to_batch(data: Any) -> Any:
     >>> str(to_batch((np.zeros((2, 3)), None))[0].dtype)
     'float32'
     """
-    floatx = str(config.floatx())
+    floatx = to_numpy(config.floatx())
     return _map(lambda leaf: _leaf_to_tensor(leaf, floatx), data)
 
 
@@ -161,15 +162,17 @@ def _map(function: Any, data: Any) -> Any:
     return function(data)
 
 
-def _leaf_to_tensor(leaf: Any, floatx: str) -> Tensor:
+def _leaf_to_tensor(leaf: Any, floatx: np.dtype) -> Tensor:
     if not isinstance(leaf, np.ndarray):
         if isinstance(leaf, Tensor):
             return leaf
         leaf = to_array(leaf) if is_arraylike(leaf) else np.asarray(leaf)
-    if leaf.dtype.kind == "f" and leaf.dtype.name != floatx:
-        leaf = leaf.astype(floatx)
-    elif leaf.dtype.kind in "OUSMm":
-        leaf = to_array(leaf)
+    if leaf.dtype != floatx:
+        kind = leaf.dtype.kind
+        if kind == "f":
+            leaf = leaf.astype(floatx)
+        elif kind in "OUSMm":
+            leaf = to_array(leaf)
     return as_tensor(leaf)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from amalthea.core import config
+from amalthea.core.dtypes import to_numpy
 from amalthea.core.errors import ArgumentError, fail
 from amalthea.data.batches import to_array
 
@@ -84,7 +85,7 @@ def class_weight_to_sample_weight(y: Any, class_weight: Mapping[int, float], whe
         else:
             labels = labels[..., 0]
     if labels.size == 0:
-        return np.ones(labels.shape, str(config.floatx()))
+        return np.ones(labels.shape, to_numpy(config.floatx()))
     labels = np.round(labels).astype(np.int64)
     highest = max(int(labels.max()), max(class_weight, default=0))
     if one_hot_classes is not None and max(class_weight, default=0) >= one_hot_classes:
@@ -98,9 +99,9 @@ def class_weight_to_sample_weight(y: Any, class_weight: Mapping[int, float], whe
     if int(labels.min()) < 0:
         # weights for labels such as -1 / +1 cannot be looked up in a table: go through the distinct values
         values, inverse = np.unique(labels, return_inverse=True)
-        table = np.array([class_weight.get(int(v), 1.0) for v in values], str(config.floatx()))
+        table = np.array([class_weight.get(int(v), 1.0) for v in values], to_numpy(config.floatx()))
         return table[inverse.reshape(labels.shape)]
-    table = np.ones(highest + 1, str(config.floatx()))
+    table = np.ones(highest + 1, to_numpy(config.floatx()))
     for index, weight in class_weight.items():
         table[index] = weight
     return table[labels]

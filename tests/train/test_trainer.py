@@ -13,6 +13,14 @@ import pytest
 import amalthea as am
 
 
+@pytest.fixture(autouse=True)
+def ctrl_c_as_usual():
+    """Ctrl-C raises KeyboardInterrupt, whatever runs these tests has set."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def model_with_weights(build=None, seed=0):
     model = build() if build else am.Sequential([am.layers.Input((4,)), am.layers.Dense(3), am.layers.Dense(1)])
     rng = np.random.default_rng(seed)
