@@ -23,7 +23,7 @@ from amalthea.train.trainer import Trainer
 
 
 @public("keras.Model", "keras.models.Model")
-class Model(Trainer, Layer):
+class Model(Trainer, Layer):  # type: ignore[override,misc,unused-ignore]
     """A network of layers with training, evaluation, prediction and saving. There are three ways to make one.
 
     *Functional*: call layers on `Input`s and name what goes in and comes out, `Model(inputs, outputs)`. *Sequential*:

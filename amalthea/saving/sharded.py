@@ -46,10 +46,10 @@ def write_shards(path: str, records: Records, limit: int) -> None:
                 sizes.append(0)
             entry[2][key] = array
             sizes[-1] += array.nbytes
-            file = f"{base}_{len(shards) - 1:05}.weights.h5"
+            shard_name = f"{base}_{len(shards) - 1:05}.weights.h5"
             files = weight_map.setdefault(f"/{owner}/vars" if owner else "/vars", [])
-            if file not in files:
-                files.append(file)
+            if shard_name not in files:
+                files.append(shard_name)
     folder = os.path.dirname(path)
     for number, shard in enumerate(shards):
         with atomic_file(os.path.join(folder, f"{base}_{number:05}.weights.h5")) as shard_file:

@@ -258,3 +258,37 @@ def test_dtypes_are_kept(way: str, dtype: str, tmp_path: Path) -> None:
     assert loaded.layers[0].dtype_policy.name == dtype
     for one, other in zip(values(model), values(loaded), strict=True):
         np.testing.assert_array_equal(one.astype("float32"), other.astype("float32"))
+
+
+def subclassed(k: Any) -> Any:
+    class Net(k.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.zebra = k.layers.Dense(4)
+            self.blocks = [k.layers.Dense(3), [k.layers.Dense(5), k.layers.BatchNormalization()]]
+            self.heads = {"b": k.layers.Dense(2), "a": k.layers.Dense(6)}
+            self._hidden = k.layers.Dense(2, name="hidden")
+            self.scale = self.add_weight(shape=(2,), name="scale")
+            self.again = self.zebra
+
+        def call(self, x: Any, training: bool = False) -> Any:
+            for layer in (self.again, self.blocks[0], *self.blocks[1], self.heads["a"], self.heads["b"], self._hidden):
+                x = layer(x)
+            return x * self.scale
+
+    net = Net()
+    net.compile(k.optimizers.SGD(0.01, momentum=0.9), "mse")
+    return net
+
+
+@pytest.mark.parametrize("way", PAIRS)
+def test_weights_of_subclassed_models_go_both_ways(way: str, tmp_path: Path) -> None:
+    writer, reader = PAIRS[way]
+    x, y = floats(8, 4), floats(8, 2)
+    model, other = subclassed(writer), subclassed(reader)
+    train(model, x, y, epochs=1)
+    train(other, x, y, epochs=1)
+    model.save_weights(tmp_path / "net.weights.h5")
+    other.load_weights(tmp_path / "net.weights.h5")
+    same(outputs(model, x), outputs(other, x))
+    same(train(model, x, y), train(other, x, y))
