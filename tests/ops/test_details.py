@@ -12,7 +12,7 @@ import scipy.special
 import amalthea.ops as ops
 from amalthea.core import tree
 from amalthea.core.derivatives import grad
-from amalthea.core.tensor import as_tensor
+from amalthea.core.tensor import KerasTensor, as_tensor
 from amalthea.core.variable import Variable
 
 X = np.array([[1.0, 3.0, 3.0, 0.0], [2.0, 2.0, 2.0, -1.0]], "float32")
@@ -239,3 +239,50 @@ def test_functions_of_known_values_agree_with_keras(name):
     for a, b in zip(ours, theirs, strict=True):
         assert a.shape == b.shape and a.dtype == (b.dtype if "int" not in str(b.dtype) else a.dtype)
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6)
+
+
+UNKNOWN = {
+    "first of each row": (lambda x: x[:, 0], (None, 3)),
+    "steps and new axes": (lambda x: x[:, None, ::-1, 1:], (None, 1, 4, 2)),
+    "all but one row": (lambda x: x[1:], (None, 4, 3)),
+    "rows by number": (lambda x: ops.take(x, [0, 2, 2], axis=1), (None, 3, 3)),
+    "rows by index array": (lambda x: x[:, np.array([0, 1])], (None, 2, 3)),
+    "one row": (lambda x: x[0], (4, 3)),
+    "mean over all rows": (lambda x: ops.mean(x, axis=0), (4, 3)),
+    "mean over the rest": (lambda x: ops.mean(x, axis=(1, 2)), (None,)),
+    "reshape": (lambda x: ops.reshape(x, (-1, 12)), (None, 12)),
+    "flatten all": (lambda x: ops.ravel(x), (None,)),
+    "concatenate": (lambda x: ops.concatenate([x, x * 2], axis=-1), (None, 4, 6)),
+    "concatenate rows": (lambda x: ops.concatenate([x, x], axis=0), (None, 4, 3)),
+    "stack": (lambda x: ops.stack([x, x], axis=1), (None, 2, 4, 3)),
+    "split": (lambda x: ops.split(x, 2, axis=1)[1], (None, 2, 3)),
+    "unstack": (lambda x: ops.unstack(x, axis=2)[0], (None, 4)),
+    "transpose": (lambda x: ops.transpose(x, (2, 0, 1)), (3, None, 4)),
+    "pad": (lambda x: ops.pad(x, ((0, 0), (1, 1), (0, 0))), (None, 6, 3)),
+    "reflect": (lambda x: ops.pad(x, ((0, 0), (1, 1), (0, 0)), mode="reflect"), (None, 6, 3)),
+    "tile and repeat": (lambda x: ops.repeat(ops.tile(x, (1, 2, 1)), 2, axis=2), (None, 8, 6)),
+    "where": (lambda x: ops.where(x > 0, x, 0.0), (None, 4, 3)),
+    "against a batch of one": (lambda x: x + np.ones((1, 4, 1), "float32"), (None, 4, 3)),
+    "against a known batch": (lambda x: x + np.ones((5, 4, 3), "float32"), (5, 4, 3)),
+    "sort": (lambda x: ops.sort(x, axis=1), (None, 4, 3)),
+    "top_k": (lambda x: ops.top_k(x, 2)[1], (None, 4, 2)),
+    "argmax": (lambda x: ops.argmax(x, axis=-1), (None, 4)),
+    "cumsum": (lambda x: ops.cumsum(x, axis=1), (None, 4, 3)),
+    "expand and squeeze": (lambda x: ops.squeeze(ops.expand_dims(x, 1), 1), (None, 4, 3)),
+    "like": (lambda x: ops.zeros_like(x) + ops.full_like(x, 2), (None, 4, 3)),
+    "roll": (lambda x: ops.roll(x, 1, axis=1), (None, 4, 3)),
+    "flip": (lambda x: ops.flip(x, axis=(0, 1)), (None, 4, 3)),
+    "logsumexp": (lambda x: ops.logsumexp(x, axis=-1, keepdims=True), (None, 4, 1)),
+    "norm of rows": (lambda x: ops.sqrt(ops.sum(x**2, axis=-1)), (None, 4)),
+    "prod": (lambda x: ops.prod(x, axis=2), (None, 4)),
+    "argsort": (lambda x: ops.argsort(x), (None, 4, 3)),
+    "slice": (lambda x: ops.slice(x, (0, 1, 0), (1, 2, 3)), (1, 2, 3)),
+    "take_along_axis": (lambda x: ops.take_along_axis(x, ops.argsort(x, axis=1), axis=1), (None, 4, 3)),
+    "median": (lambda x: ops.median(x, axis=1), (None, 3)),
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_an_unknown_batch_size_stays_unknown(name):
+    function, shape = UNKNOWN[name]
+    assert tuple(function(KerasTensor((None, 4, 3))).shape) == shape
