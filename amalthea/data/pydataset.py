@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import itertools
-import multiprocessing
 import warnings
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from amalthea.core.errors import ArgumentError, fail
 from amalthea.data.iterables import complete_batch
 from amalthea.data.order import permutation
 from amalthea.data.protocol import DataAdapter
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor, Future
 
 
 class PyDataset:
@@ -183,7 +184,11 @@ class PyDatasetAdapter(DataAdapter):
         return complete_batch(batch, self._class_weight, self._where, self.kind)
 
     def _executor(self) -> Executor:
+        from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+
         if self._processes:
+            import multiprocessing
+
             # Not by a plain fork: this process has threads (BLAS, others' runtimes), whose locks a fork would freeze.
             methods = multiprocessing.get_all_start_methods()
             start = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")

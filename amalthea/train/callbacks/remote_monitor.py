@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import urllib.error
-import urllib.parse
-import urllib.request
 import warnings
 from typing import Any
 
@@ -43,6 +40,11 @@ class RemoteMonitor(Callback):
         self.send_as_json = send_as_json
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        # heavy, and needed by nobody else
+        import urllib.error
+        import urllib.parse
+        import urllib.request
+
         message: dict[str, Any] = {"epoch": epoch}
         for name, value in (logs or {}).items():
             message[name] = np.asarray(value).tolist() if isinstance(value, (np.ndarray, np.generic)) else value
