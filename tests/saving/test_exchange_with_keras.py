@@ -265,7 +265,7 @@ def subclassed(k: Any) -> Any:
         def __init__(self) -> None:
             super().__init__()
             self.zebra = k.layers.Dense(4)
-            self.blocks = [k.layers.Dense(3), [k.layers.Dense(5), k.layers.BatchNormalization()]]
+            self.blocks = [k.layers.Dense(3), [k.layers.Dense(5), k.layers.LayerNormalization()]]
             self.heads = {"b": k.layers.Dense(2), "a": k.layers.Dense(6)}
             self._hidden = k.layers.Dense(2, name="hidden")
             self.scale = self.add_weight(shape=(2,), name="scale")
