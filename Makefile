@@ -11,6 +11,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --progress-bar off --disable-pip-version-check
 WORKERS ?= 2
 
+# The matrices of the demo and the tests are small: more BLAS threads than cores (two for each of two test workers) only
+# wait for each other, ten times as long as they compute.
+ONE_THREAD := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
+
 # The first interpreter on the path that is new enough.
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(firstword $(foreach p,python3 python3.14 python3.13 python3.12 python3.11 python,\
@@ -20,7 +24,7 @@ help:
 	@sed -n '1,5s/^# \{0,1\}//p' Makefile
 
 demo: $(VENV)/demo.stamp
-	$(BIN)/python examples/digits_demo.py
+	$(ONE_THREAD) $(BIN)/python examples/digits_demo.py
 
 test: lint types pytest
 
@@ -32,7 +36,7 @@ types: $(VENV)/test.stamp
 	$(BIN)/mypy
 
 pytest: $(VENV)/test.stamp
-	$(BIN)/python -m pytest -q -n $(WORKERS)
+	$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS)
 
 bench: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks core
