@@ -32,7 +32,7 @@ class _Compiled:
         self.variables = graph.variables
         self.targets = [graph.variables[i] for i, _ in graph.updates]
         self.n_outputs = len(graph.outputs)
-        self.program = active.backend.compile(graph.expand("primitive"))
+        self.program = active.backend.compile(graph.expand("primitive", keep=active.kernels))
         self.trainable = tuple(v._trainable for v in self.variables)
         self.epoch = trainability_epoch()
 

@@ -6,7 +6,7 @@ computation reads are extra inputs, those it assigns extra outputs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 from amalthea.core import tree
@@ -145,11 +145,11 @@ class Graph:
 
     # Levels
 
-    def expand(self, level: str | None = None) -> Graph:
+    def expand(self, level: str | None = None, keep: Container[str] = ()) -> Graph:
         """The same computation further down.
 
         None goes down one level (layers to their parts, or composites to their bodies); "op" opens all layers,
-        "primitive" everything.
+        "primitive" everything but the composites named in `keep` (a backend's own kernels).
         """
         if level not in (None, "op", "primitive"):
             fail(
@@ -165,12 +165,12 @@ class Graph:
             if level is None and node.op.kind == opened:
                 return node.call(node.op.inline, tensors)
             if any(isinstance(value, Graph) for value in tree.flatten(node.attrs)):
-                attrs = {key: _expanded(value, level) for key, value in node.attrs.items()}
+                attrs = {key: _expanded(value, level, keep) for key, value in node.attrs.items()}
                 args, _ = node.arguments or (tuple(Slot(i) for i in range(len(tensors))), {})
                 return node.op(*fill(args, tensors), **attrs)
             return node.call(node.op, tensors)
 
-        with no_tapes(), Trace(level=level or ("layer" if opened == "layer" else "op")) as trace:
+        with no_tapes(), Trace(level or ("layer" if opened == "layer" else "op"), keep) as trace:
             inputs = [trace.input(value.spec) for value in self.inputs]
             for old, new in zip(self.inputs, inputs, strict=True):
                 new._value._name = old._name
@@ -230,11 +230,11 @@ def _call(node: Node, tensors: list[Tensor]) -> Any:
     return node.call(node.op, tensors)
 
 
-def _expanded(value: Any, level: str | None) -> Any:
+def _expanded(value: Any, level: str | None, keep: Container[str]) -> Any:
     if isinstance(value, Graph):
-        return value.expand(level)
+        return value.expand(level, keep)
     if isinstance(value, tuple):
-        return tuple(_expanded(item, level) for item in value)
+        return tuple(_expanded(item, level, keep) for item in value)
     return value
 
 

@@ -346,7 +346,7 @@ class Composite(Op):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if context.trace is None and (self.gradient is None or not context.tapes):
-            if self._ready(args, kwargs):
+            if self._ready(args, kwargs) and self.name not in active.kernels:
                 try:
                     return self.function(*args, **kwargs)
                 except AmaltheaError as error:
@@ -373,13 +373,28 @@ class Composite(Op):
         slots([bound[name] for name in self.tensors], found)
         try:
             if context.trace is None and not any(isinstance(t, KerasTensor) for t in found):
-                if self.gradient is None or not any(tape._watches(found) for tape in context.tapes):
-                    return self.function(**bound)
-                return self._taped(found, bound)
+                watched = any(tape._watches(found) for tape in context.tapes)
+                if watched and self.gradient is not None:
+                    return self._taped(found, bound)
+                return self.function(**bound) if watched else self._computed(bound)
             return self.record(found, bound)
         except AmaltheaError as error:
             error.where = self.name
             raise
+
+    def _computed(self, bound: dict[str, Any]) -> Any:
+        """The result by the backend's own kernel if it has one, else by the body."""
+        kernel = active.kernels.get(self.name)
+        if kernel is None:
+            return self.function(**bound)
+        static = freeze({name: bound[name] for name in self.static})
+        places: list[Tensor] = []
+        arguments = {**static, **{name: slots(bound[name], places) for name in self.tensors}}
+        result = infer_composite(self, places, arguments)
+        made = kernel(*[array_of(t) for t in places], **static)
+        if isinstance(result, TensorSpec):
+            return wrap(active.backend.to_array(made))
+        return tree.pack(result, [wrap(active.backend.to_array(array)) for array in made])
 
     def converted(self, bound: dict[str, Any]) -> dict[str, Any]:
         """The arguments with those that are tensors converted; Python numbers take a dtype beside the others."""
@@ -414,7 +429,7 @@ class Composite(Op):
         tapes = context.tapes
         before = context.enter(tapes=())
         try:
-            out = self.function(**bound)
+            out = self._computed(bound)
         finally:
             context.restore(before)
         if self.gradient is not nondifferentiable:
@@ -430,7 +445,8 @@ class Composite(Op):
         check_alive(self.name, found)
         trace = context.trace
         taped = self.gradient is None and any(tape._watches(found) for tape in context.tapes)
-        if taped or (trace is not None and trace.level == "primitive" and not context.tapes):
+        opens = trace is not None and trace.level == "primitive" and self.name not in trace.keep
+        if taped or (opens and not context.tapes):
             return self.function(**bound)
         static = freeze({name: bound[name] for name in self.static})
         places: list[Tensor] = []

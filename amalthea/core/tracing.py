@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Container
 from typing import Any
 
 from amalthea.core.context import context
@@ -16,14 +17,16 @@ _ids = itertools.count(1)
 class Trace:
     """One tracing in progress; inside `with`, ops are recorded instead of computed.
 
-    `level` says what is recorded as one node: "layer" (calls of layers), "op" (composites) or "primitive". Variables
+    `level` says what is recorded as one node: "layer" (calls of layers), "op" (composites) or "primitive" (and the
+    composites named in `keep`). Variables
     read become inputs of the graph, variables assigned outputs. A trace inside another one (the body of a loop) reads
     variables through the outer one; what it assigns it keeps for the op that traces it.
     """
 
-    def __init__(self, level: str = "op") -> None:
+    def __init__(self, level: str = "op", keep: Container[str] = ()) -> None:
         self.id = next(_ids)
         self.level = level
+        self.keep = keep
         self.parent: Trace | None = None
         self.inputs: dict[int, tuple[Any, Value]] = {}  # by id of the variable: it and its value at the start
         self.current: dict[int, Tensor] = {}  # its value now, where it was read or assigned

@@ -17,7 +17,7 @@ _programs = weakref.WeakKeyDictionary()
 def _program(graph: Graph) -> Callable[[Sequence[np.ndarray]], list[np.ndarray]]:
     found = _programs.get(graph)
     if found is None:
-        opened = graph if graph.level == "primitive" else graph.expand("primitive")
+        opened = graph if graph.level == "primitive" else graph.expand("primitive", keep=active.kernels)
         found = _programs[graph] = active.backend.compile(opened)
     return found
 

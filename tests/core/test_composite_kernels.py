@@ -1,0 +1,63 @@
+"""A backend may have its own kernel for a composite; it is used wherever the body would be, and nothing else changes."""
+
+import numpy as np
+import pytest
+
+from amalthea import ops
+from amalthea.core.backend import active
+from amalthea.core.function import function
+from amalthea.core.registry import registry
+from amalthea.core.tape import GradientTape
+from amalthea.core.tensor import as_tensor
+
+X = np.random.default_rng(0).normal(size=(2, 3)).astype("float32")
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    made = []
+
+    def softmax(x, axis=-1):
+        made.append(axis)
+        e = np.exp(x - x.max(axis, keepdims=True))
+        return e / e.sum(axis, keepdims=True)
+
+    monkeypatch.setitem(active.kernels, "softmax", softmax)
+    return made
+
+
+def test_it_is_used_eagerly_and_compiled(calls):
+    want = np.exp(X) / np.exp(X).sum(-1, keepdims=True)
+    for run in (ops.softmax, function(lambda x: ops.softmax(x))):
+        np.testing.assert_allclose(run(as_tensor(X)), want, rtol=1e-6)
+    assert calls == [-1, -1]
+
+
+def test_gradients_are_those_of_the_op(calls):
+    def slope(x):
+        with GradientTape() as tape:
+            tape.watch(x)
+            y = ops.sum(ops.softmax(x) ** 2)
+        return tape.gradient(y, x)
+
+    eager, compiled = slope(as_tensor(X)), function(slope)(as_tensor(X))
+    del active.kernels["softmax"]
+    want = slope(as_tensor(X))
+    active.kernels["softmax"] = None  # put back by the fixture
+    np.testing.assert_allclose(eager, want, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(compiled, want, rtol=1e-5, atol=1e-7)
+
+
+def test_shapes_are_checked_before_it_is_called(calls):
+    with pytest.raises(ValueError, match=r"\[softmax\]"):
+        ops.softmax(as_tensor(X), axis=5)
+    assert not calls
+
+
+@pytest.mark.parametrize("n", [0, 1, 5, 40_000])
+def test_threefry_is_its_body(n):
+    op = registry["threefry2x32"].op
+    key, low = as_tensor(np.array([3, 2**32 - 1], np.uint32)), as_tensor(np.arange(n, dtype=np.uint32) * 77777)
+    high = as_tensor(np.array([9], np.uint32))
+    for got, want in zip(op(key, low, high), op.function(key, low, high), strict=True):
+        np.testing.assert_array_equal(got, want)
