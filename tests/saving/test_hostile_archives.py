@@ -350,3 +350,33 @@ def test_a_lambda_layer_loads_only_when_asked(tmp_path: Path) -> None:
         am.saving.load_model(path)
     x = np.ones((2, 3), "float32")
     np.testing.assert_array_equal(am.saving.load_model(path, safe_mode=False)(x), model(x))
+
+
+def scramble(content: bytes, random: np.random.Generator) -> bytes:
+    """The content with a few bits flipped, bytes replaced or taken out."""
+    changed = bytearray(content)
+    for _ in range(random.integers(1, 6)):
+        place, kind = int(random.integers(len(changed))), random.integers(3)
+        if kind == 0:
+            changed[place] ^= 1 << int(random.integers(8))
+        elif kind == 1:
+            changed[place : place + 8] = b"\xff" * 8
+        else:
+            del changed[place : place + int(random.integers(1, 30))]
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("ending", ["keras", "weights.h5"])
+def test_random_damage_is_refused_or_harmless(ending: str, model: am.Model, tmp_path: Path) -> None:
+    path = tmp_path / f"model.{ending}"
+    (model.save if ending == "keras" else model.save_weights)(path)
+    whole, random = path.read_bytes(), np.random.default_rng(0)
+    before = [weight.copy() for weight in model.get_weights()]
+    for _ in range(80):
+        path.write_bytes(scramble(whole, random))
+        try:
+            am.saving.load_model(path) if ending == "keras" else model.load_weights(path)
+            model.set_weights(before)  # the damage hit bytes that nobody reads, or a value
+        except SavedFileError:
+            for now, then in zip(model.get_weights(), before, strict=True):
+                np.testing.assert_array_equal(now, then)
