@@ -1,26 +1,24 @@
-"""Cases of the convolution, pooling, recurrent and attention layers: how to make each, and the shape of its input.
-
-Each row is (label, make, input shapes, call arguments). `make` gets a module of layers, ours or the real Keras', so
-that both are made by the same words. Layers that take several tensors have several input shapes; `"list"` among the
-call arguments says that they come as one list.
-"""
+"""Cases of the convolution, pooling, recurrent and attention layers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-Row = tuple[str, Callable[[Any], Any], list[tuple[int, ...]], dict[str, Any]]
+from tests.nn.layer_harness import Case, normal
 
 SEQUENCE, IMAGE, VOLUME = (2, 9, 4), (2, 7, 8, 4), (2, 5, 6, 5, 4)
 FIRST = {"data_format": "channels_first"}
 
 
-def row(label: str, make: Callable[[Any], Any], *shapes: tuple[int, ...], **call: Any) -> Row:
-    return label, make, list(shapes), call
+def row(name: str, make: Callable[[Any], Any], *shapes: tuple[int, ...], random: bool = False, **call: Any) -> Case:
+    """A case with normal inputs of these shapes; several are passed one by one, or with list=True as one list."""
+    arrays = [normal(*shape, seed=i) for i, shape in enumerate(shapes)]
+    inputs: Any = arrays if call.pop("list", False) else arrays[0] if len(arrays) == 1 else tuple(arrays)
+    return Case(name, make, inputs, call, random)
 
 
-CONVOLUTIONS: list[Row] = [
+CONVOLUTIONS: list[Case] = [
     row("Conv1D", lambda k: k.Conv1D(6, 3), SEQUENCE),
     row("Conv1D/causal", lambda k: k.Conv1D(6, 3, padding="causal", dilation_rate=2), SEQUENCE),
     row("Conv1D/causal first", lambda k: k.Conv1D(6, 3, padding="causal", strides=2, **FIRST), SEQUENCE),
@@ -64,8 +62,8 @@ CONVOLUTIONS: list[Row] = [
 ]
 
 
-def _pools() -> list[Row]:
-    rows: list[Row] = []
+def _pools() -> list[Case]:
+    rows: list[Case] = []
     for rank, shape in ((1, SEQUENCE), (2, IMAGE), (3, VOLUME)):
         for kind in ("Max", "Average"):
             name = f"{kind}Pooling{rank}D"
@@ -81,8 +79,8 @@ def _pools() -> list[Row]:
 POOLS = _pools()
 
 
-def _recurrent() -> list[Row]:
-    rows: list[Row] = []
+def _recurrent() -> list[Case]:
+    rows: list[Case] = []
     options: list[dict[str, Any]] = [
         {},
         {"return_sequences": True},
@@ -94,7 +92,10 @@ def _recurrent() -> list[Row]:
     ]
     for name in ("SimpleRNN", "LSTM", "GRU"):
         for option in options:
-            rows.append(row(f"{name} {option}", lambda k, n=name, o=option: getattr(k, n)(5, **o), SEQUENCE))
+            drops = "dropout" in option
+            rows.append(
+                row(f"{name} {option}", lambda k, n=name, o=option: getattr(k, n)(5, **o), SEQUENCE, random=drops)
+            )
     rows += [
         row("LSTM/plain bias", lambda k: k.LSTM(5, unit_forget_bias=False, recurrent_activation="relu"), SEQUENCE),
         row("GRU/reset before", lambda k: k.GRU(5, reset_after=False, return_sequences=True), SEQUENCE),
@@ -138,9 +139,17 @@ def _recurrent() -> list[Row]:
 RECURRENT = _recurrent()
 
 QUERY, VALUE = (2, 5, 6), (2, 4, 6)
-ATTENTION: list[Row] = [
+SCORES = {"return_attention_scores": True}
+ATTENTION: list[Case] = [
     row("MultiHeadAttention", lambda k: k.MultiHeadAttention(2, 3), QUERY, VALUE),
-    row("MultiHeadAttention/key", lambda k: k.MultiHeadAttention(2, 3, value_dim=4), QUERY, (2, 4, 7), (2, 4, 3)),
+    row(
+        "MultiHeadAttention/key",
+        lambda k: k.MultiHeadAttention(2, 3, value_dim=4),
+        QUERY,
+        (2, 4, 7),
+        (2, 4, 3),
+        **SCORES,
+    ),
     row("MultiHeadAttention/causal", lambda k: k.MultiHeadAttention(2, 3), QUERY, QUERY, use_causal_mask=True),
     row(
         "MultiHeadAttention/scores",
@@ -150,7 +159,7 @@ ATTENTION: list[Row] = [
         use_causal_mask=True,
         return_attention_scores=True,
     ),
-    row("MultiHeadAttention/dropout", lambda k: k.MultiHeadAttention(2, 3, dropout=0.2), QUERY, VALUE),
+    row("MultiHeadAttention/dropout", lambda k: k.MultiHeadAttention(2, 3, dropout=0.2), QUERY, VALUE, random=True),
     row("MultiHeadAttention/plain", lambda k: k.MultiHeadAttention(2, 3, use_bias=False, output_shape=5), QUERY, VALUE),
     row("MultiHeadAttention/gate", lambda k: k.MultiHeadAttention(2, 3, use_gate=True), QUERY, VALUE),
     row("MultiHeadAttention/window", lambda k: k.MultiHeadAttention(2, 3, sliding_window=2), QUERY, QUERY),
@@ -191,4 +200,4 @@ ATTENTION: list[Row] = [
     row("AdditiveAttention/plain", lambda k: k.AdditiveAttention(use_scale=False), QUERY, VALUE, list=True),
 ]
 
-CASES: list[Row] = CONVOLUTIONS + POOLS + RECURRENT + ATTENTION
+CASES: list[Case] = CONVOLUTIONS + POOLS + RECURRENT + ATTENTION

@@ -21,6 +21,7 @@ class BaseGlobalPooling(Layer):
         self.rank = rank
         self.data_format = checked_data_format(data_format, type(self).__name__)
         self.keepdims = keepdims
+        self._build_at_init()
 
     @property
     def _axes(self) -> tuple[int, ...]:

@@ -42,6 +42,7 @@ class BasePooling(Layer):
         self.strides = self.pool_size if strides is None else whole_numbers(strides, rank, where, "strides")
         self.padding = padding_mode(padding, where)
         self.data_format = checked_data_format(data_format, where)
+        self._build_at_init()
 
     def call(self, inputs: Tensor) -> Tensor:
         """Pool `inputs`."""

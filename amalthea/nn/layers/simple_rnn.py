@@ -163,3 +163,9 @@ class SimpleRNN(RecurrentLayer):
             activity_regularizer=activity_regularizer,
             **kwargs,
         )
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make this layer again, as plain values (without the seed, as Keras writes them)."""
+        config = super().get_config()
+        del config["seed"]
+        return config
