@@ -97,7 +97,11 @@ def _recurrent() -> list[Case]:
                 row(f"{name} {option}", lambda k, n=name, o=option: getattr(k, n)(5, **o), SEQUENCE, random=drops)
             )
     rows += [
-        row("LSTM/plain bias", lambda k: k.LSTM(5, unit_forget_bias=False, recurrent_activation="relu"), SEQUENCE),
+        row(
+            "LSTM/plain bias",
+            lambda k: k.LSTM(5, unit_forget_bias=False, recurrent_activation="hard_sigmoid"),
+            SEQUENCE,
+        ),
         row("GRU/reset before", lambda k: k.GRU(5, reset_after=False, return_sequences=True), SEQUENCE),
         row("GRU/reset before, no bias", lambda k: k.GRU(5, reset_after=False, use_bias=False), SEQUENCE),
         row("GRU/no bias", lambda k: k.GRU(5, use_bias=False), SEQUENCE),

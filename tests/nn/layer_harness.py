@@ -31,13 +31,31 @@ class Case(NamedTuple):
 
     name: str
     make: Callable[[Any], Any]
-    inputs: Any  # one array, or a list of arrays that are passed as one list
+    inputs: Any  # one array, a list of arrays that are passed as one list, or a tuple of arrays, passed one by one
     call: dict[str, Any] = {}
     random: bool = False  # whether training draws random numbers, so that outputs cannot be compared
     differentiable: bool = True  # with respect to the inputs
 
     def __repr__(self) -> str:
         return self.name
+
+    @property
+    def arrays(self) -> list[np.ndarray]:
+        """The inputs as a plain list."""
+        return list(self.inputs) if isinstance(self.inputs, (list, tuple)) else [self.inputs]
+
+    def given(self, values: Any) -> tuple[Any, ...]:
+        """The positional arguments of a call with these values in place of the arrays."""
+        values = list(values)
+        return (
+            tuple(values)
+            if isinstance(self.inputs, tuple)
+            else (values if isinstance(self.inputs, list) else values[0],)
+        )
+
+    def run(self, layer: Any, **options: Any) -> Any:
+        """The layer called on the inputs."""
+        return layer(*self.given(self.arrays), **{**self.call, **options})
 
 
 def normal(*shape: int, seed: int = 0) -> np.ndarray:
@@ -62,7 +80,7 @@ def assert_close(ours: Any, theirs: Any, what: str, rtol: float = RTOL, atol: fl
 def pair(case: Case) -> tuple[Any, Any]:
     """(ours, theirs), both called once and given the same weights."""
     ours, theirs = case.make(am.layers), case.make(keras.layers)
-    ours(case.inputs, **case.call), theirs(case.inputs, **case.call)
+    case.run(ours), case.run(theirs)
     theirs_weights = theirs.weights
     assert [w.name for w in ours.weights] == [w.name for w in theirs_weights]
     assert [tuple(w.shape) for w in ours.weights] == [tuple(w.shape) for w in theirs_weights]
@@ -90,8 +108,8 @@ def check_outputs(case: Case) -> None:
     for training in (False, True):
         if training and case.random:
             continue
-        options = {**case.call, "training": training} if takes_training else case.call
-        a, b = ours(case.inputs, **options), theirs(case.inputs, **options)
+        options = {"training": training} if takes_training else {}
+        a, b = case.run(ours, **options), case.run(theirs, **options)
         assert_close(a, b, f"{case}: output, training={training}")
         assert [str(x.dtype) for x in tree.flatten(a)] == [str(x.dtype) for x in tree.flatten(b)]
         assert_close(
@@ -111,8 +129,7 @@ def check_gradients(case: Case) -> None:
     options = dict(case.call)
     if not case.random and "training" in type(ours).call.__code__.co_varnames:
         options["training"] = True
-    several = isinstance(case.inputs, list)
-    arrays = list(case.inputs) if several else [case.inputs]
+    arrays = case.arrays
     floating = case.differentiable and all(x.dtype.kind == "f" for x in arrays)
     trainable = [v.value for v in theirs.trainable_variables]
     if not trainable and not floating:
@@ -123,7 +140,7 @@ def check_gradients(case: Case) -> None:
 
     def loss_of_theirs(weights: Any, inputs: Any) -> Any:
         rest = [v.value for v in theirs.non_trainable_variables]
-        outputs, _ = theirs.stateless_call(weights, rest, inputs if several else inputs[0], **options)
+        outputs, _ = theirs.stateless_call(weights, rest, *case.given(inputs), **options)
         return sum((y * p).sum() for y, p in zip(tree.flatten(outputs), projection(outputs), strict=True))
 
     jax_inputs = [jax.numpy.asarray(x) for x in arrays]
@@ -133,7 +150,7 @@ def check_gradients(case: Case) -> None:
     with am.GradientTape() as tape:
         for x in tensors if floating else ():
             tape.watch(x)
-        outputs = ours(tensors if several else tensors[0], **options)
+        outputs = ours(*case.given(tensors), **options)
         flat = tree.flatten(outputs)
         loss = sum((am.ops.sum(y * p) for y, p in zip(flat, projection(outputs), strict=True)), 0.0)
     sources = [ours.trainable_variables, tensors] if floating else [ours.trainable_variables]
@@ -155,12 +172,13 @@ def without_ids(config: Any) -> Any:
 
 def check_config(case: Case) -> None:
     """The same config as Keras writes, before and after the build; each side reads the other's."""
-    keras.backend.clear_session()
     for built in (False, True):
+        keras.backend.clear_session(free_memory=False)  # inner layers are named by counting
+        am.utils.clear_session()
         ours, theirs = case.make(am.layers), case.make(keras.layers)
         theirs.name = ours.name
         if built:
-            ours(case.inputs, **case.call), theirs(case.inputs, **case.call)
+            case.run(ours), case.run(theirs)
         ours_written = written(ours, serialize_keras_object)
         theirs_written = written(theirs, keras.saving.serialize_keras_object)
         assert without_ids(ours_written) == without_ids(theirs_written), f"{case}: config, built={built}"
@@ -172,37 +190,42 @@ def check_config(case: Case) -> None:
 
 
 def check_shapes(case: Case) -> None:
-    """What the layer says of its output's shape is what comes out, with a known batch size and without."""
+    """What the layer says of its output's shape is what comes out, for a known and an unknown batch size."""
     ours = case.make(am.layers)
-    outputs = ours(case.inputs, **case.call)
-    several = isinstance(case.inputs, list)
-    shapes = [tuple(x.shape) for x in (case.inputs if several else [case.inputs])]
+    outputs = case.run(ours)
+    shapes = [tuple(x.shape) for x in case.arrays]
     made = [tuple(x.shape) for x in tree.flatten(outputs)]
     for layer in (ours, case.make(am.layers)):
-        said = layer.compute_output_shape(list(shapes) if several else shapes[0])
-        assert [tuple(said)] == made if len(made) == 1 else list(said) == made
-    batch = shapes[0][0] if any(isinstance(value, np.ndarray) for value in case.call.values()) else None
-    open_shapes = [(batch, *shape[1:]) for shape in shapes]
-    dtypes = [str(x.dtype) for x in (case.inputs if several else [case.inputs])]
-    symbols = [am.KerasTensor(shape, dtype) for shape, dtype in zip(open_shapes, dtypes, strict=True)]
+        if case.call.get("return_attention_scores"):
+            continue  # only the symbolic call knows of these
+        said = flat_shapes(layer.compute_output_shape(*case.given(shapes)))
+        assert said == made
+    symbols = [am.KerasTensor((None, *x.shape[1:]), str(x.dtype)) for x in case.arrays]
     for layer in (ours, case.make(am.layers)):
-        symbolic = layer(symbols if several else symbols[0], **case.call)
-        assert [x.shape for x in tree.flatten(symbolic)] == [(batch, *shape[1:]) for shape in made]
+        symbolic = layer(*case.given(symbols), **case.call)
+        assert [x.shape for x in tree.flatten(symbolic)] == [(None, *shape[1:]) for shape in made]
         assert [x.dtype for x in tree.flatten(symbolic)] == [x.dtype for x in tree.flatten(outputs)]
+
+
+def flat_shapes(shapes: Any) -> list[tuple[Any, ...]]:
+    """The shapes in a structure of shapes."""
+    if all(size is None or isinstance(size, int) for size in shapes):
+        return [tuple(shapes)]
+    return [shape for part in shapes for shape in flat_shapes(part)]
 
 
 def check_mixed_precision(case: Case) -> None:
     """Under `mixed_bfloat16` the weights stay float32, and outputs are as near as 8 bits of mantissa allow."""
     exact = case.make(am.layers)
-    expected = exact(case.inputs, **case.call)
+    expected = case.run(exact)
     set_dtype_policy("mixed_bfloat16")
     try:
         ours = case.make(am.layers)
         ours.build_from_config(exact.get_build_config() or {})
         if not ours.built:
-            ours(case.inputs, **case.call)
+            case.run(ours)
         ours.set_weights(exact.get_weights())
-        outputs = ours(case.inputs, **case.call)
+        outputs = case.run(ours)
     finally:
         set_dtype_policy("float32")
     if ours.dtype_policy.name != "mixed_bfloat16":
@@ -218,9 +241,7 @@ def check_mixed_precision(case: Case) -> None:
 def check_traced(case: Case) -> None:
     """The same inside `am.function` as outside."""
     ours = case.make(am.layers)
-    eager = ours(case.inputs, **case.call)
-    traced = am.function(
-        lambda *inputs: ours(list(inputs) if isinstance(case.inputs, list) else inputs[0], **case.call)
-    )
-    inputs = case.inputs if isinstance(case.inputs, list) else [case.inputs]
-    assert_close(traced(*[am.ops.convert_to_tensor(x) for x in inputs]), eager, f"{case}: traced", rtol=1e-5, atol=1e-6)
+    eager = case.run(ours)
+    traced = am.function(lambda *inputs: ours(*case.given(inputs), **case.call))
+    inputs = [am.ops.convert_to_tensor(x) for x in case.arrays]
+    assert_close(traced(*inputs), eager, f"{case}: traced", rtol=1e-5, atol=1e-6)

@@ -8,6 +8,7 @@ import pytest
 
 from tests.nn import layer_harness as harness
 from tests.nn.layer_cases import LAYER_CASES
+from tests.nn.layer_cases_b import CASES
 
 CHECKS = [
     harness.check_outputs,
@@ -19,7 +20,7 @@ CHECKS = [
 ]
 
 
-@pytest.mark.parametrize("case", LAYER_CASES, ids=repr)
+@pytest.mark.parametrize("case", LAYER_CASES + CASES, ids=repr)
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
 def test_layer(case: harness.Case, check: Callable[[harness.Case], None]) -> None:
     check(case)
