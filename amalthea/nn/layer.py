@@ -309,20 +309,39 @@ class Layer(LayerState, LayerDTypes, LayerConfig, LayerSymbols):
         return self.add_weight(shape=shape, initializer=initializer, **kwargs)
 
     def build(self, input_shape: Any) -> None:
-        """Make the state that depends on the shape of the input. Called once, before the first `call`."""
+        """Make the state that depends on the shape of the input. Called once, before the first `call`.
+
+        A layer without a `build` of its own builds its sublayers by a `call` on symbolic tensors of this shape.
+        """
         self._check_initialized()
-        unbuilt = [layer.name for layer in self._layers if not layer.built]
-        if unbuilt:
-            fail(
-                UnsupportedError,
-                f"its sublayers {unbuilt} are not built, and it has no `build` of its own that would build them",
-                where=f"{type(self).__name__}.build",
-                received=f"input_shape={input_shape}",
-                fix="write `build(self, input_shape)`, calling each sublayer's `build`; or just call the layer on data",
-            )
+        self._build_by_calling({"input_shape": input_shape})
         with untracked():
             self._build_shapes_dict = {"input_shape": input_shape}
         self.built = True
+        self._lock_state()
+
+    def _build_by_calling(self, shapes: dict[str, Any]) -> None:
+        """Build the sublayers by a `call` on symbolic tensors: of the first shape, or of several by argument name."""
+        if all(layer.built for layer in self._layers):
+            return
+        inputs = {key.removesuffix("_shape"): self._symbols(shape) for key, shape in shapes.items()}
+        args, kwargs = (tuple(inputs.values()), {}) if len(inputs) == 1 else ((), inputs)
+        names = (*context.names, self.name)
+        before = context.enter(names=names, layers=(*context.layers, self._label()), trace=None, tapes=())
+        try:
+            self._path = "/".join(names)
+            self._spec_by_calling(*args, **kwargs)
+        except Exception as error:
+            unbuilt = [layer.name for layer in self._layers if not layer.built]
+            raise UnsupportedError(
+                f"its sublayers {unbuilt} are not built, and `call` cannot be run on symbolic tensors to build them "
+                f"({type(error).__name__}: {error})",
+                where=f"{type(self).__name__}.build",
+                received=", ".join(f"{key}={shape}" for key, shape in shapes.items()),
+                fix="write `build(self, input_shape)`, calling each sublayer's `build`; or call the layer on data",
+            ) from error
+        finally:
+            context.restore(before)
 
     def _build_at_init(self) -> None:
         """Call the layer built, at the end of `__init__`, if it has no state that depends on the input."""
@@ -355,7 +374,11 @@ class Layer(LayerState, LayerDTypes, LayerConfig, LayerSymbols):
         if config and "input_shape" in config:
             self.build(as_shapes(config["input_shape"]))
         elif config and "shapes_dict" in config:
-            self.build(**{key: as_shapes(shape) for key, shape in config["shapes_dict"].items()})
+            shapes = {key: as_shapes(shape) for key, shape in config["shapes_dict"].items()}
+            if self._has_build():
+                self.build(**shapes)
+            else:
+                self._build_by_calling(shapes)
 
     # Calls
 
@@ -429,8 +452,11 @@ class Layer(LayerState, LayerDTypes, LayerConfig, LayerSymbols):
         else:
             outputs = self._run(facts, arguments.first, args, kwargs, previous_mask, inherited)
         if not self.built:  # no `build` of its own: the call has built its sublayers
+            shapes = arguments.shapes()
             with untracked():
-                self._build_shapes_dict = {"input_shape": next(iter(arguments.shapes().values()), None)}
+                self._build_shapes_dict = (
+                    shapes if len(shapes) > 1 else {"input_shape": next(iter(shapes.values()), None)}
+                )
             self.built = True
             self._post_build()
             self._lock_state()

@@ -66,12 +66,12 @@ class LayerSymbols:
 
     def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
         """The output's shape, given the input's (None for unknown sizes)."""
+        named = {key.removesuffix("_shape"): self._symbols(shape) for key, shape in kwargs.items()}
+        return map_shapes(self._spec_by_calling(*[self._symbols(shape) for shape in args], **named))
 
-        def tensors(shape: Any) -> Any:
-            return map_over_shapes(lambda item: KerasTensor(tuple(item), self.compute_dtype), shape)
-
-        named = {key.removesuffix("_shape"): tensors(shape) for key, shape in kwargs.items()}
-        return map_shapes(self._spec_by_calling(*[tensors(shape) for shape in args], **named))
+    def _symbols(self, shape: Any) -> Any:
+        """Symbolic tensors of a shape or structure of shapes, in the compute dtype."""
+        return map_over_shapes(lambda item: KerasTensor(tuple(item), self.compute_dtype), shape)
 
     def inline(self, *args: Any, **kwargs: Any) -> Any:
         """The call, one level down in a graph: what is inside the layer instead of the layer as one node."""

@@ -108,6 +108,37 @@ def test_a_layer_builds_inside_a_traced_function():
     assert all(type(w.value) is am.Tensor for w in layer.weights)
 
 
+class Stack(Layer):
+    """Two layers and no `build` of its own."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.first = am.layers.Dense(4)
+        self.second = Outer(am.layers.Dense(2, name="inner"), name="second")
+
+    def call(self, x, y=None):
+        return self.second(self.first(x if y is None else x + y))
+
+
+def test_a_layer_without_build_builds_its_sublayers_by_a_symbolic_call():
+    layer = Stack(name="stack")
+    layer.build((None, 3))
+    assert layer.built and layer.path == "stack"
+    assert [w.path for w in layer.weights][2:] == ["stack/second/inner/kernel", "stack/second/inner/bias"]
+    assert layer.get_build_config() == {"input_shape": (None, 3)}
+
+
+@pytest.mark.parametrize("arguments", [(ONES,), (ONES, ONES)])
+def test_a_layer_without_build_is_built_again_from_its_config(arguments):
+    layer = Stack()
+    layer(*arguments)
+    again = Stack()
+    again.build_from_config(layer.get_build_config())
+    assert [w.shape for w in again.weights] == [w.shape for w in layer.weights]
+    again.set_weights(layer.get_weights())
+    assert np.array_equal(again(*arguments), layer(*arguments))
+
+
 # Tracking
 
 

@@ -58,6 +58,11 @@ class Wrapped(Layer):
         return self.inner(x)
 
 
+class Untraceable(Wrapped):
+    def call(self, x):
+        return self.inner(x if float(x[0, 0]) > 0 else -x)
+
+
 class BadBuild(Layer):
     def build(self, one_shape, two_shape):
         pass
@@ -109,7 +114,7 @@ MISTAKES = [
     ("build arguments", lambda: BadBuild()(X), ValueError, r"named after one of `call`'s.*one_shape, two_shape"),
     ("add_weight name", lambda: L.Dense(2).add_weight("kernel"), ValueError, r"first argument .* is the shape"),
     ("unknown size", lambda: L.Dense(2).build((None, None)), ValueError, r"unknown sizes.*\(None, 2\)"),
-    ("unbuilt sublayers", lambda: Wrapped(L.Dense(2)).build((2, 3)), NotImplementedError, r"are not built"),
+    ("unbuilt sublayers", lambda: Untraceable(L.Dense(2)).build((2, 3)), NotImplementedError, r"are not built"),
     ("count_params", lambda: L.Dense(2).count_params(), ValueError, r"not built"),
     ("number of weights", lambda: built(L.Dense(2)).set_weights([X]), ValueError, r"has 2 weights.*Received: 1 arrays"),
     (
