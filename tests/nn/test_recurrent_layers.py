@@ -311,3 +311,24 @@ def test_gradients_through_time_match_keras():
         return keras.ops.sum(keras.ops.square(output))
 
     assert_close(found, jax.grad(jax_loss)([v.value for v in theirs.trainable_variables]))
+
+
+def test_time_distributed_runs_layers_with_state_step_by_step():
+    x = data(4, 3, 5)
+    ours, theirs = twins(lambda k: k.TimeDistributed(k.BatchNormalization()), lambda layer: layer(x))
+    run = am.function(lambda v: ours(v, training=True))
+    assert_close(run(x), theirs(x, training=True))
+    assert_close(ours.get_weights(), theirs.get_weights())
+    dropped = np.asarray(am.layers.TimeDistributed(am.layers.Dropout(0.5, seed=1))(np.ones((2, 4, 9)), training=True))
+    assert np.abs(dropped[:, 0] - dropped[:, 1]).max() > 0
+
+
+def test_models_with_unknown_batch_and_steps():
+    x = am.Input((None, 4))
+    y = am.layers.Bidirectional(am.layers.LSTM(3, return_sequences=True))(x)
+    y = am.layers.TimeDistributed(am.layers.LayerNormalization())(y)
+    y = am.layers.TimeDistributed(am.layers.Dense(5))(y)
+    model = am.Model(x, [am.layers.Conv1D(2, 3, padding="causal")(y), am.layers.GRU(3, return_state=True)(y)])
+    for batch, steps in ((2, 4), (3, 9)):
+        convolved, (last, state) = model(data(batch, steps, 4))
+        assert (convolved.shape, last.shape, state.shape) == ((batch, steps, 2), (batch, 3), (batch, 3))

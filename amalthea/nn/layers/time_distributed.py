@@ -89,9 +89,10 @@ class TimeDistributed(Wrapper):
 
     def _step_by_step(self, inputs: Tensor, training: bool | None, mask: Tensor | None) -> Tensor:
         arguments = self._arguments(training)
-        takes_mask = mask is not None and takes(self.layer, "mask")
-        outputs = []
-        for i in range(inputs.shape[1]):
-            step_mask = {"mask": mask[:, i]} if takes_mask else {}  # type: ignore[index]
-            outputs.append(self.layer.call(inputs[:, i], **arguments, **step_mask))
-        return ops.stack(outputs, axis=1)
+        steps: Any = ops.swapaxes(inputs, 0, 1)
+        if mask is None or not takes(self.layer, "mask"):
+            _, outputs = ops.scan(lambda carry, x: (carry, self.layer.call(x, **arguments)), (), steps)
+        else:
+            steps = (steps, ops.swapaxes(mask, 0, 1))
+            _, outputs = ops.scan(lambda carry, x: (carry, self.layer.call(x[0], mask=x[1], **arguments)), (), steps)
+        return ops.swapaxes(outputs, 0, 1)
