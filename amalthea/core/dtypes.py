@@ -7,6 +7,7 @@ Keras 3 and JAX: the least upper bound in a lattice in which Python numbers are 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import ml_dtypes
@@ -85,6 +86,7 @@ _FLOATING_NAMES = frozenset(str(d) for d in FLOATING)
 _INTEGER_NAMES = frozenset(str(d) for d in UNSIGNED + SIGNED)
 
 _floatx = float32
+_listeners: list[Callable[[], None]] = []
 
 
 def floatx() -> DType:
@@ -102,7 +104,8 @@ def set_floatx(dtype: Any) -> None:
             "'float32' or 'float64'."
         )
     _floatx = wanted
-    result_type.cache_clear()
+    for forget in _listeners:
+        forget()
 
 
 def standardize(dtype: Any) -> DType:
@@ -158,6 +161,11 @@ def is_integer(dtype: Any) -> bool:
 def is_bool(dtype: Any) -> bool:
     """Whether the dtype is bool."""
     return standardize(dtype) == "bool"
+
+
+def when_floatx_changes(forget: Callable[[], None]) -> None:
+    """Call `forget` whenever `floatx` changes: for caches of what depends on it."""
+    _listeners.append(forget)
 
 
 # What each dtype promotes to directly; "int" and "float" are Python's weak types.
@@ -218,3 +226,6 @@ def result_type(*dtypes: Any) -> DType:
     if only == "int":
         return int32
     return ALL[only]
+
+
+when_floatx_changes(result_type.cache_clear)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from amalthea.core import tree
+from amalthea.core import dtypes, tree
 from amalthea.core.errors import AmaltheaError
 from amalthea.core.node import Slot, fill
 from amalthea.core.spec import TensorSpec, UnknownDim
@@ -81,6 +81,7 @@ def _places(structure: Any, found: list[Any]) -> Any:
 
 
 _expansions: dict[Any, Any] = {}
+dtypes.when_floatx_changes(_expansions.clear)
 
 
 def expansion(op: Any, specs: tuple[TensorSpec, ...], arguments: dict[str, Any]) -> Any:

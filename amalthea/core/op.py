@@ -248,7 +248,10 @@ class Primitive(Op):
 
     def cast(self, inputs: Sequence[Any], casts: tuple[Any, ...]) -> list[Tensor]:
         """The inputs in the dtypes of the plan; Python numbers become tensors."""
-        return [as_tensor(x, dtype) for x, dtype in zip(inputs, casts, strict=True)]
+        return [
+            constant(x, dtype) if type(x) in _NUMBERS else as_tensor(x, dtype)
+            for x, dtype in zip(inputs, casts, strict=True)
+        ]
 
     def tape(self, inputs: Sequence[Any], out: Any, attrs: dict[str, Any]) -> None:
         if self.gradient is nondifferentiable:
@@ -485,6 +488,28 @@ def as_dtype(x: Any) -> dtypes.DType:
     if kind in _NUMBERS:
         return dtypes.bool_ if kind is bool else dtypes.int32 if kind is int else dtypes.floatx()
     return x.dtype
+
+
+_constants: dict[Any, Tensor] = {}
+
+
+def constant(number: bool | int | float, dtype: dtypes.DType) -> Tensor:
+    """The Tensor of a Python number; those used often are kept, which saves most of the cost of `x * 2`."""
+    key = (number or repr(number), dtype, active.backend)  # 0.0 and -0.0 would be equal keys
+    found = _constants.get(key)
+    if found is None:
+        if len(_constants) >= _PLANS_KEPT:
+            _constants.clear()
+        found = _constants[key] = as_tensor(number, dtype)
+    return found
+
+
+def _forget_plans() -> None:
+    for function in registry.values():
+        getattr(function.op, "plans", {}).clear()
+
+
+dtypes.when_floatx_changes(_forget_plans)
 
 
 def freeze(attrs: dict[str, Any]) -> dict[str, Any]:

@@ -182,6 +182,8 @@ def matmul(x1: Tensor, x2: Tensor) -> Tensor:
     [21.0, 43.0]
     """
     shape_x, shape_y = x1.shape, x2.shape
+    if len(shape_x) == 2 == len(shape_y) and shape_x[1] == shape_y[0] and x1.dtype != "int8":
+        return contract(x1, x2, "ij,jk->ik")
     if not shape_x or not shape_y:
         _fail_shapes("matmul", "a scalar cannot be an argument", x1, x2, "use x1 * x2")
     if _differ(shape_x[-1], shape_y[-2] if len(shape_y) > 1 else shape_y[0]):
@@ -195,8 +197,6 @@ def matmul(x1: Tensor, x2: Tensor) -> Tensor:
         )
     if x1.dtype == "int8":
         x1, x2 = _widened(x1, x2)
-    if len(shape_x) == 2 and len(shape_y) == 2:
-        return contract(x1, x2, subscripts="ij,jk->ik")
     for a, b in zip(reversed(shape_x[:-2]), reversed(shape_y[:-2]), strict=False):
         if _differ(a, b) and a != 1 and b != 1:
             _fail_shapes("matmul", f"batch axes of sizes {a} and {b} do not broadcast", x1, x2)

@@ -67,3 +67,25 @@ def test_an_unknown_dtype_says_what_there_is():
 def test_float8_does_not_promote():
     with pytest.raises(TypeError, match="does not promote implicitly"):
         dtypes.result_type("float8_e5m2", "float32")
+
+
+def test_what_was_computed_before_floatx_changed_is_forgotten():
+    from amalthea import ops
+    from amalthea.core.tensor import as_tensor
+
+    counts = as_tensor([1, 2])
+    assert (counts * 1.5).dtype == ops.mean(counts).dtype == dtypes.result_type("int32", float) == "float32"
+    dtypes.set_floatx("float64")
+    try:
+        assert (counts * 1.5).dtype == ops.mean(counts).dtype == dtypes.result_type("int32", float) == "float64"
+    finally:
+        dtypes.set_floatx("float32")
+    assert (counts * 1.5).dtype == ops.mean(counts).dtype == "float32"
+
+
+def test_the_sign_of_zero_survives():
+    from amalthea.core.tensor import as_tensor
+
+    one = as_tensor([1.0])
+    assert np.signbit((one * 0.0).numpy()).tolist() == [False]
+    assert np.signbit((one * -0.0).numpy()).tolist() == [True]
