@@ -399,8 +399,9 @@ class Layer(LayerState, LayerDTypes, LayerConfig, LayerSymbols):
         return kind._call_facts
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        self._check_initialized()
-        facts = self._facts()
+        if not self._initialized:
+            self._check_initialized()
+        facts = type(self)._call_facts or self._facts()
         if len(args) == 1 and not kwargs and self.built and facts.simple:
             x = args[0]
             if type(x) is Tensor and self._takes_as_it_is(x):
@@ -511,7 +512,8 @@ class Layer(LayerState, LayerDTypes, LayerConfig, LayerSymbols):
         outermost = frame is None
         if frame is None:
             frame = calls.frame = Frame(self)
-            self._clear_losses()
+            if self._losses or self._layers:
+                self._clear_losses()
         values_before = frame.values
         names, layers, autocast = context.names, context.layers, context.autocast
         try:
