@@ -87,15 +87,10 @@ def _recurrent() -> list[Case]:
         {"return_sequences": True, "return_state": True},
         {"go_backwards": True, "return_sequences": True},
         {"go_backwards": True, "return_state": True, "use_bias": False},
-        {"unroll": True, "return_sequences": True, "activation": "relu"},
-        {"dropout": 0.3, "recurrent_dropout": 0.2},
     ]
     for name in ("SimpleRNN", "LSTM", "GRU"):
         for option in options:
-            drops = "dropout" in option
-            rows.append(
-                row(f"{name} {option}", lambda k, n=name, o=option: getattr(k, n)(5, **o), SEQUENCE, random=drops)
-            )
+            rows.append(row(f"{name} {option}", lambda k, n=name, o=option: getattr(k, n)(5, **o), SEQUENCE))
     rows += [
         row(
             "LSTM/plain bias",
@@ -104,6 +99,8 @@ def _recurrent() -> list[Case]:
         ),
         row("GRU/reset before", lambda k: k.GRU(5, reset_after=False, return_sequences=True), SEQUENCE),
         row("GRU/reset before, no bias", lambda k: k.GRU(5, reset_after=False, use_bias=False), SEQUENCE),
+        row("LSTM/unrolled", lambda k: k.LSTM(5, unroll=True, activation="relu"), SEQUENCE),
+        row("GRU/dropout", lambda k: k.GRU(5, dropout=0.3, recurrent_dropout=0.2), SEQUENCE, random=True),
         row("GRU/no bias", lambda k: k.GRU(5, use_bias=False), SEQUENCE),
         row("RNN/LSTMCell", lambda k: k.RNN(k.LSTMCell(5), return_sequences=True), SEQUENCE),
         row("RNN/GRUCell", lambda k: k.RNN(k.GRUCell(5), return_state=True), SEQUENCE),
@@ -113,28 +110,28 @@ def _recurrent() -> list[Case]:
             SEQUENCE,
         ),
         row("RNN/stacked backwards", lambda k: k.RNN([k.GRUCell(5), k.GRUCell(3)], go_backwards=True), SEQUENCE),
-        row("Bidirectional/LSTM", lambda k: k.Bidirectional(k.LSTM(3)), SEQUENCE),
+        row("Bidirectional/LSTM", lambda k: k.Bidirectional(k.LSTM(5)), SEQUENCE),
         row(
             "Bidirectional/GRU sequences",
-            lambda k: k.Bidirectional(k.GRU(3, return_sequences=True), merge_mode="sum"),
+            lambda k: k.Bidirectional(k.GRU(5, return_sequences=True), merge_mode="sum"),
             SEQUENCE,
         ),
-        row("Bidirectional/ave", lambda k: k.Bidirectional(k.SimpleRNN(3), merge_mode="ave"), SEQUENCE),
-        row("Bidirectional/mul", lambda k: k.Bidirectional(k.LSTM(3), merge_mode="mul"), SEQUENCE),
-        row("Bidirectional/both", lambda k: k.Bidirectional(k.LSTM(3), merge_mode=None), SEQUENCE),
+        row("Bidirectional/ave", lambda k: k.Bidirectional(k.SimpleRNN(5), merge_mode="ave"), SEQUENCE),
+        row("Bidirectional/mul", lambda k: k.Bidirectional(k.LSTM(5), merge_mode="mul"), SEQUENCE),
+        row("Bidirectional/both", lambda k: k.Bidirectional(k.LSTM(5), merge_mode=None), SEQUENCE),
         row(
             "Bidirectional/state",
-            lambda k: k.Bidirectional(k.LSTM(3, return_state=True, return_sequences=True)),
+            lambda k: k.Bidirectional(k.LSTM(5, return_state=True, return_sequences=True)),
             SEQUENCE,
         ),
         row(
             "Bidirectional/own backward layer",
-            lambda k: k.Bidirectional(k.LSTM(3), backward_layer=k.LSTM(3, activation="relu", go_backwards=True)),
+            lambda k: k.Bidirectional(k.LSTM(5), backward_layer=k.LSTM(5, activation="relu", go_backwards=True)),
             SEQUENCE,
         ),
         row("TimeDistributed/Dense", lambda k: k.TimeDistributed(k.Dense(3, activation="relu")), SEQUENCE),
         row("TimeDistributed/Conv2D", lambda k: k.TimeDistributed(k.Conv2D(3, 2)), (2, 3, 5, 5, 2)),
-        row("TimeDistributed/LSTM", lambda k: k.TimeDistributed(k.LSTM(3)), (2, 3, 4, 5)),
+        row("TimeDistributed/LSTM", lambda k: k.TimeDistributed(k.LSTM(5)), (2, 3, 9, 4)),
         row("TimeDistributed/BatchNormalization", lambda k: k.TimeDistributed(k.BatchNormalization()), SEQUENCE),
     ]
     return rows
