@@ -1,0 +1,151 @@
+"""`Composite`: an op whose body, written in other ops, is its meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from amalthea.core import dtypes, tree
+from amalthea.core.arguments import NUMBERS, check_alive, freeze, weak
+from amalthea.core.backend import active
+from amalthea.core.context import context
+from amalthea.core.errors import AmaltheaError
+from amalthea.core.infer import expansion
+from amalthea.core.node import record, slots
+from amalthea.core.op_record import Op, nondifferentiable
+from amalthea.core.spec import TensorSpec
+from amalthea.core.tensor import KerasTensor, Operand, Tensor, alias, array_of, as_tensor, wrap
+
+
+class Composite(Op):
+    """An op whose body, written in other ops, is its meaning."""
+
+    kind = "composite"
+
+    def __init__(self, function: Callable[..., Any], gradient: Any, samples: Any, name: str | None = None) -> None:
+        super().__init__(function, gradient, samples, name)
+        self.positions = tuple(i for i, p in enumerate(self.parameters) if p in self.tensors)
+        self.static = tuple(p for p in self.parameters if p not in self.tensors)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if context.trace is None and (self.gradient is None or not context.tapes):
+            if self._ready(args, kwargs) and self.name not in active.kernels:
+                try:
+                    return self.function(*args, **kwargs)
+                except AmaltheaError as error:
+                    error.where = self.name
+                    raise
+                except TypeError:
+                    self.bind(args, kwargs)
+                    raise
+        return self._call(self.converted(self.bind(args, kwargs)))
+
+    def _ready(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        """Whether all tensor arguments are tensors with values already, so that the body can be called as it is."""
+        n = len(args)
+        for i in self.positions:
+            if i < n and type(args[i]) is not Tensor:
+                return False
+        for name in kwargs:
+            if name in self.tensors and type(kwargs[name]) is not Tensor:
+                return False
+        return True
+
+    def _call(self, bound: dict[str, Any]) -> Any:
+        found: list[Tensor] = []
+        slots([bound[name] for name in self.tensors], found)
+        try:
+            if context.trace is None and not any(isinstance(t, KerasTensor) for t in found):
+                watched = any(tape._watches(found) for tape in context.tapes)
+                if watched and self.gradient is not None:
+                    return self._taped(found, bound)
+                return self.function(**bound) if watched else self._computed(bound)
+            return self.record(found, bound)
+        except AmaltheaError as error:
+            error.where = self.name
+            raise
+
+    def _computed(self, bound: dict[str, Any]) -> Any:
+        """The result by the backend's own kernel if it has one, else by the body."""
+        kernel = active.kernels.get(self.name)
+        if kernel is None:
+            return self.function(**bound)
+        static = freeze({name: bound[name] for name in self.static})
+        places: list[Tensor] = []
+        arguments = {**static, **{name: slots(bound[name], places) for name in self.tensors}}
+        result = infer_composite(self, places, arguments)
+        made = kernel(*[array_of(t) for t in places], **static)
+        if isinstance(result, TensorSpec):
+            return wrap(active.backend.to_array(made))
+        return tree.pack(result, [wrap(active.backend.to_array(array)) for array in made])
+
+    def converted(self, bound: dict[str, Any]) -> dict[str, Any]:
+        """The arguments with those that are tensors converted; Python numbers take a dtype beside the others."""
+        known: list[Any] = []
+        for name in self.tensors:
+            x = bound[name]
+            if x is None:
+                continue
+            if isinstance(x, NUMBERS):
+                bound[name] = weak(x)
+                continue
+            try:
+                if name in self.variadic and not isinstance(x, Operand):
+                    x = [as_tensor(item) for item in x]
+                    known.extend(t.dtype for t in x)
+                else:
+                    x = as_tensor(x)
+                    known.append(x.dtype)
+            except AmaltheaError as error:
+                error.where = self.name
+                raise
+            bound[name] = x
+        for name in self.tensors:
+            x = bound[name]
+            kind: Any = type(x)
+            if kind in NUMBERS:
+                dtype = dtypes.result_type(*known, kind) if known else None
+                bound[name] = as_tensor(x, dtype)
+        return bound
+
+    def _taped(self, found: list[Tensor], bound: dict[str, Any]) -> Any:
+        tapes = context.tapes
+        before = context.enter(tapes=())
+        try:
+            out = self._computed(bound)
+        finally:
+            context.restore(before)
+        if self.gradient is not nondifferentiable:
+            # A body may return an input as it is: to the tape the output is another tensor.
+            out = tree.map_structure(lambda x: alias(x) if isinstance(x, Tensor) else x, out)
+            attrs = {name: bound[name] for name in self.static}
+            for tape in tapes:
+                tape._record(self, found, out, attrs)
+        return out
+
+    def record(self, found: list[Tensor], bound: dict[str, Any]) -> Any:
+        """Put a call into the graph being made, or the body where a tape or the trace's level asks for it."""
+        check_alive(self.name, found)
+        trace = context.trace
+        taped = self.gradient is None and any(tape._watches(found) for tape in context.tapes)
+        opens = trace is not None and trace.level == "primitive" and self.name not in trace.keep
+        if taped or (opens and not context.tapes):
+            return self.function(**bound)
+        static = freeze({name: bound[name] for name in self.static})
+        places: list[Tensor] = []
+        arguments = {**static, **{name: slots(bound[name], places) for name in self.tensors}}
+        result = infer_composite(self, places, arguments)
+        out = record(self, places, static, result, ((), arguments))
+        if self.gradient is not nondifferentiable:
+            for tape in context.tapes:
+                tape._record(self, places, out, static)
+        return out
+
+    def inline(self, *args: Any, **kwargs: Any) -> Any:
+        """The body itself, one level down."""
+        return self.function(**self.converted(self.bind(args, kwargs)))
+
+
+def infer_composite(op: Composite, inputs: list[Tensor], arguments: dict[str, Any]) -> Any:
+    """The output specs of a composite, from its body evaluated without values."""
+    return expansion(op, tuple(TensorSpec(t.shape, t.dtype) for t in inputs), arguments)
