@@ -28,10 +28,11 @@ class Composite(Op):
         self.static = tuple(p for p in self.parameters if p not in self.tensors)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if context.trace is None and (self.gradient is None or not context.tapes):
-            if self._ready(args, kwargs) and self.name not in active.kernels:
+        if context.trace is None and (self.gradient is None or not context.tapes) and self.name not in active.kernels:
+            ready = self._ready(args, kwargs)
+            if ready is not None:
                 try:
-                    return self.function(*args, **kwargs)
+                    return self.function(*ready, **kwargs)
                 except AmaltheaError as error:
                     error.where = self.name
                     raise
@@ -40,16 +41,21 @@ class Composite(Op):
                     raise
         return self._call(self.converted(self.bind(args, kwargs)))
 
-    def _ready(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-        """Whether all tensor arguments are tensors with values already, so that the body can be called as it is."""
-        n = len(args)
+    def _ready(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sequence[Any] | None:
+        """The positional arguments, if all tensors among the arguments have values already; variables are read."""
+        ready: Sequence[Any] = args
         for i in self.positions:
-            if i < n and type(args[i]) is not Tensor:
-                return False
+            if i < len(args) and type(args[i]) is not Tensor:
+                read = getattr(args[i], "_read", None)
+                if read is None:
+                    return None
+                if ready is args:
+                    ready = list(args)
+                ready[i] = read()  # type: ignore[index]
         for name in kwargs:
             if name in self.tensors and type(kwargs[name]) is not Tensor:
-                return False
-        return True
+                return None
+        return ready
 
     def _call(self, bound: dict[str, Any]) -> Any:
         found: list[Tensor] = []

@@ -35,6 +35,8 @@ class Op:
         self.doc = inspect.getdoc(function) or ""
         self.samples = samples
         self.gradient = gradient
+        if isinstance(gradient, tuple):
+            self.gradient = tuple(part if callable(part) else None for part in gradient)
         self.signature = inspect.signature(function)
         parameters = list(self.signature.parameters.values())
         self.parameters = tuple(p.name for p in parameters)
@@ -61,19 +63,6 @@ class Op:
             raise ArgumentError(str(error), where=self.name, fix=f"call {self.name}{self.signature}") from None
         bound.apply_defaults()
         return dict(bound.arguments)
-
-    def input_gradients(
-        self, grads: Any, out: Any, inputs: Sequence[Tensor], node_call: dict[str, Any], needed: list[bool]
-    ) -> list[Any]:
-        """The gradients with respect to the needed inputs, by the op's own rule (None where there is none)."""
-        rule = self.gradient
-        if isinstance(rule, tuple):
-            return [
-                part(grads, out, *inputs, **node_call) if need and callable(part) else None
-                for part, need in zip(rule, needed, strict=True)
-            ]
-        found = rule(grads, out, *inputs, **node_call)
-        return list(found) if isinstance(found, (tuple, list)) else [found]
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.name}{self.signature}>"

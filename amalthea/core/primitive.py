@@ -97,8 +97,12 @@ class Primitive(Op):
         arrays: list[Any] = []
         key: list[Any] = []
         clean = True
-        for x in inputs:
+        for i, x in enumerate(inputs):
             kind = type(x)
+            if kind is not Tensor and hasattr(x, "_read"):  # a variable
+                inputs = list(inputs)
+                inputs[i] = x = x._read()
+                kind = type(x)
             if kind is Tensor:
                 array = x._array
                 if type(array) is not active.array_type:

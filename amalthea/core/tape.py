@@ -12,20 +12,12 @@ from typing import Any
 import numpy as np
 
 from amalthea.core import dtypes, tree
+from amalthea.core.arguments import constant
 from amalthea.core.context import context
 from amalthea.core.errors import AmaltheaError, ArgumentError, GradientError, ShapeError, fail
 from amalthea.core.registry import registry
 from amalthea.core.tensor import KerasTensor, Operand, Tensor, as_tensor, key_of
 from amalthea.core.variable import Variable
-
-
-class _Record:
-    """One recorded call. `op` is an op, or a function from output gradients to input gradients."""
-
-    __slots__ = ("attrs", "inputs", "op", "out", "watched")
-
-    def __init__(self, op: Any, inputs: Sequence[Any], out: Any, attrs: dict[str, Any], watched: list[bool]) -> None:
-        self.op, self.inputs, self.out, self.attrs, self.watched = op, inputs, out, attrs, watched
 
 
 class GradientTape:
@@ -51,7 +43,7 @@ class GradientTape:
         self._clear()
 
     def _clear(self) -> None:
-        self._records: list[_Record] = []
+        self._records: list[tuple[Any, Sequence[Any], Any, dict[str, Any]]] = []  # op, inputs, output, attributes
         self._live: dict[int, Any] = {}  # what is watched or depends on it, by key; keeps the objects alive
         self._reads: dict[int, tuple[Variable, list[Tensor]]] = {}
 
@@ -131,18 +123,22 @@ class GradientTape:
     def _record(self, op: Any, inputs: Sequence[Any], out: Any, attrs: dict[str, Any]) -> None:
         """Remember a call whose output (or one of whose outputs) is floating, if an input is watched."""
         live = self._live
-        watched = [(id(x._value) if type(x) is KerasTensor else id(x)) in live for x in inputs]
-        if True not in watched:
+        for x in inputs:
+            if (id(x._value) if type(x) is KerasTensor else id(x)) in live:
+                break
+        else:
             return
-        if isinstance(out, Tensor):
-            live[key_of(out)] = _anchor(out)
+        if type(out) is Tensor:
+            live[id(out)] = out
+        elif type(out) is KerasTensor:
+            live[id(out._value)] = out._value
         else:
             outs = [t for t in tree.flatten(out) if isinstance(t, Tensor)]
             if not any(t.dtype.is_floating for t in outs):
                 return
             for t in outs:
                 live[key_of(t)] = _anchor(t)
-        self._records.append(_Record(op, inputs, out, attrs, watched))
+        self._records.append((op, inputs, out, attrs))
 
     # Differentiating
 
@@ -225,7 +221,7 @@ class GradientTape:
                     received=f"dtype {t.dtype}",
                 )
             keys = self._source_ids(t)
-            g = registry["ones_like"](t) if g is None else as_tensor(g, t.dtype)
+            g = _ones(t) if g is None else as_tensor(g, t.dtype)
             if tuple(g.shape) != tuple(t.shape):
                 fail(
                     ShapeError,
@@ -252,42 +248,43 @@ class GradientTape:
         return [key_of(source)]
 
     def _backward(self, grads: dict[int, Tensor], sources: set[int]) -> None:
-        for record in reversed(list(self._records)):
-            out = record.out
+        live = self._live
+        for op, inputs, out, attrs in reversed(list(self._records)):
+            g: Any
             if isinstance(out, Tensor):
                 key = key_of(out)
-                g: Any = grads.get(key) if key in sources else grads.pop(key, None)
+                g = grads.get(key)
                 if g is None:
                     continue
+                if key not in sources:
+                    del grads[key]
             else:
-                outs = tree.flatten(out)
-                parts = [grads.get(key_of(t)) if key_of(t) in sources else grads.pop(key_of(t), None) for t in outs]
-                if all(part is None for part in parts):
+                g = self._output_gradients(out, grads, sources)
+                if g is None:
                     continue
-                filled = [
-                    registry["zeros_like"](t) if part is None and isinstance(t, Tensor) else part
-                    for part, t in zip(parts, outs, strict=True)
-                ]
-                g = tree.pack(out, filled)
-            for x, need, gx in zip(record.inputs, record.watched, self._pull(record, g), strict=True):
-                if gx is None or not need:
-                    continue
-                key = key_of(x)
-                if key in self._live:
-                    grads[key] = grads[key] + gx if key in grads else gx
+            keys = [key_of(x) for x in inputs]
+            try:
+                found = _pull(op, g, out, inputs, attrs, [key in live for key in keys])
+            except AmaltheaError as error:
+                error.where = f"gradient of {getattr(op, 'name', 'function')}"
+                raise
+            for x, key, gx in zip(inputs, keys, found, strict=True):
+                if gx is not None and key in live:
+                    gx = _fitted(gx, x)
+                    before = grads.get(key)
+                    grads[key] = gx if before is None else before + gx
 
-    def _pull(self, record: _Record, g: Any) -> list[Any]:
-        op = record.op
-        if not hasattr(op, "input_gradients"):
-            return list(op(g))
-        try:
-            found = op.input_gradients(g, record.out, record.inputs, record.attrs, record.watched)
-        except AmaltheaError as error:
-            error.where = f"gradient of {op.name}"
-            raise
-        if len(found) != len(record.inputs):
-            raise TypeError(f"[gradient of {op.name}] {len(found)} gradients for {len(record.inputs)} inputs")
-        return [None if gx is None else _fitted(as_tensor(gx), x) for gx, x in zip(found, record.inputs, strict=True)]
+    def _output_gradients(self, out: Any, grads: dict[int, Tensor], sources: set[int]) -> Any:
+        """The gradients of a structure of outputs, zeros where only some have one; None if none has."""
+        outs = tree.flatten(out)
+        parts = [grads.get(key_of(t)) if key_of(t) in sources else grads.pop(key_of(t), None) for t in outs]
+        if all(part is None for part in parts):
+            return None
+        filled = [
+            registry["zeros_like"](t) if part is None and isinstance(t, Tensor) else part
+            for part, t in zip(parts, outs, strict=True)
+        ]
+        return tree.pack(out, filled)
 
     def _result(self, grads: dict[int, Tensor], ids: list[int], source: Any, unconnected: str) -> Any:
         total = None
@@ -389,6 +386,28 @@ class GradientTape:
 def _anchor(tensor: Tensor) -> Any:
     """The object whose identity is the tensor's key."""
     return tensor._value if type(tensor) is KerasTensor else tensor
+
+
+def _pull(op: Any, g: Any, out: Any, inputs: Sequence[Any], attrs: dict[str, Any], needed: list[bool]) -> Sequence[Any]:
+    """The gradients of a recorded call's inputs. `op` is an op, or a function of the output's gradients."""
+    rule = getattr(op, "gradient", None)
+    if type(rule) is tuple:
+        return [
+            part(g, out, *inputs, **attrs) if need and part is not None else None
+            for part, need in zip(rule, needed, strict=True)
+        ]
+    found = op(g) if rule is None else rule(g, out, *inputs, **attrs)
+    if not isinstance(found, (tuple, list)):
+        found = [found]
+    if len(found) != len(inputs):
+        raise TypeError(f"[gradient of {op}] {len(found)} gradients for {len(inputs)} inputs")
+    return found
+
+
+def _ones(target: Any) -> Tensor:
+    if type(target) is Tensor and target.shape == ():
+        return constant(1.0, target.dtype)
+    return registry["ones_like"](target)
 
 
 class _Paused:
