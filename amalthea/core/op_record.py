@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from amalthea.core.errors import ArgumentError
 from amalthea.core.registry import registry
-from amalthea.core.tensor import Tensor
 
 
 class _Nondifferentiable:

@@ -145,7 +145,7 @@ class Primitive(Op):
         else:
             out = tuple([wrap(active.backend.to_array(r)) for r in result])
         if context.tapes and plan.floating:
-            self.tape(inputs, out, plan.attrs)
+            self.tape(inputs, out, plan)
         return out
 
     def tensor(self, x: Any) -> Tensor:
@@ -170,11 +170,11 @@ class Primitive(Op):
             for x, dtype in zip(inputs, casts, strict=True)
         ]
 
-    def tape(self, inputs: Sequence[Any], out: Any, attrs: dict[str, Any]) -> None:
+    def tape(self, inputs: Sequence[Any], out: Any, plan: _Plan) -> None:
         if self.gradient is nondifferentiable:
             return
         for tape in context.tapes:
-            tape._record(self, inputs, out, attrs)
+            tape._record(self, inputs, out, plan.attrs, plan)
 
     def record(self, inputs: Sequence[Any], attrs: dict[str, Any]) -> Any:
         """Put a call of the op into the graph being made."""
@@ -196,7 +196,7 @@ class Primitive(Op):
             arguments = (tuple(slots([tensors], [])), plan.attrs)
         out = record(self, tensors, plan.attrs, plan.out, arguments)
         if context.tapes and plan.floating:
-            self.tape(tensors, out, plan.attrs)
+            self.tape(tensors, out, plan)
         return out
 
     # Rules

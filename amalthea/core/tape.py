@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from amalthea.core import dtypes, tree
+from amalthea.core import dtypes, tape_programs, tree
 from amalthea.core.arguments import constant
 from amalthea.core.context import context
 from amalthea.core.errors import AmaltheaError, ArgumentError, GradientError, ShapeError, fail
@@ -43,7 +43,7 @@ class GradientTape:
         self._clear()
 
     def _clear(self) -> None:
-        self._records: list[tuple[Any, Sequence[Any], Any, dict[str, Any]]] = []  # op, inputs, output, attributes
+        self._records: list[tape_programs.Record] = []
         self._live: dict[int, Any] = {}  # what is watched or depends on it, by key; keeps the objects alive
         self._reads: dict[int, tuple[Variable, list[Tensor]]] = {}
 
@@ -120,8 +120,11 @@ class GradientTape:
         live = self._live
         return any(key_of(t) in live for t in tensors)
 
-    def _record(self, op: Any, inputs: Sequence[Any], out: Any, attrs: dict[str, Any]) -> None:
-        """Remember a call whose output (or one of whose outputs) is floating, if an input is watched."""
+    def _record(self, op: Any, inputs: Sequence[Any], out: Any, attrs: dict[str, Any], plan: Any = None) -> None:
+        """Remember a call whose output (or one of whose outputs) is floating, if an input is watched.
+
+        `plan` stands for the op, the attributes and the inputs' shapes and dtypes where there is such an object.
+        """
         live = self._live
         for x in inputs:
             if (id(x._value) if type(x) is KerasTensor else id(x)) in live:
@@ -138,7 +141,7 @@ class GradientTape:
                 return
             for t in outs:
                 live[key_of(t)] = _anchor(t)
-        self._records.append((op, inputs, out, attrs))
+        self._records.append((op, inputs, out, attrs, plan))
 
     # Differentiating
 
@@ -184,14 +187,20 @@ class GradientTape:
             grads = self._seed(target, output_gradients)
             flat = tree.flatten(sources)
             wanted = [self._source_ids(source) for source in flat]
-            self._backward(grads, {key for ids in wanted for key in ids})
-            results = [self._result(grads, ids, s, unconnected_gradients) for ids, s in zip(wanted, flat, strict=True)]
+            found = None
+            if not context.busy and not self._persistent:
+                found = tape_programs.gradients(self._records, self._live, grads, wanted, walk_back)
+            if found is None:
+                walk_back(self._records, self._live, grads, {key for keys in wanted for key in keys})
+                found = [self._result(grads, keys) for keys in wanted]
+            if unconnected_gradients == "zero":
+                found = [registry["zeros_like"](s) if g is None else g for g, s in zip(found, flat, strict=True)]
         finally:
             context.restore(before)
         if not self._persistent:
             self._used = True
             self._clear()
-        return tree.pack(sources, results)
+        return tree.pack(sources, found)
 
     def _seed(self, target: Any, output_gradients: Any) -> dict[int, Tensor]:
         targets = tree.flatten(target)
@@ -247,52 +256,11 @@ class GradientTape:
             )
         return [key_of(source)]
 
-    def _backward(self, grads: dict[int, Tensor], sources: set[int]) -> None:
-        live = self._live
-        for op, inputs, out, attrs in reversed(list(self._records)):
-            g: Any
-            if isinstance(out, Tensor):
-                key = key_of(out)
-                g = grads.get(key)
-                if g is None:
-                    continue
-                if key not in sources:
-                    del grads[key]
-            else:
-                g = self._output_gradients(out, grads, sources)
-                if g is None:
-                    continue
-            keys = [key_of(x) for x in inputs]
-            try:
-                found = _pull(op, g, out, inputs, attrs, [key in live for key in keys])
-            except AmaltheaError as error:
-                error.where = f"gradient of {getattr(op, 'name', 'function')}"
-                raise
-            for x, key, gx in zip(inputs, keys, found, strict=True):
-                if gx is not None and key in live:
-                    gx = _fitted(gx, x)
-                    before = grads.get(key)
-                    grads[key] = gx if before is None else before + gx
-
-    def _output_gradients(self, out: Any, grads: dict[int, Tensor], sources: set[int]) -> Any:
-        """The gradients of a structure of outputs, zeros where only some have one; None if none has."""
-        outs = tree.flatten(out)
-        parts = [grads.get(key_of(t)) if key_of(t) in sources else grads.pop(key_of(t), None) for t in outs]
-        if all(part is None for part in parts):
-            return None
-        filled = [
-            registry["zeros_like"](t) if part is None and isinstance(t, Tensor) else part
-            for part, t in zip(parts, outs, strict=True)
-        ]
-        return tree.pack(out, filled)
-
-    def _result(self, grads: dict[int, Tensor], ids: list[int], source: Any, unconnected: str) -> Any:
+    def _result(self, grads: dict[int, Tensor], keys: list[int]) -> Any:
         total = None
-        for key in ids:
+        for key in keys:
             if key in grads:
                 total = grads[key] if total is None else total + grads[key]
-        if total is None and unconnected == "zero":
-            return registry["zeros_like"](source)
         return total
 
     def jacobian(
@@ -386,6 +354,52 @@ class GradientTape:
 def _anchor(tensor: Tensor) -> Any:
     """The object whose identity is the tensor's key."""
     return tensor._value if type(tensor) is KerasTensor else tensor
+
+
+def walk_back(
+    records: list[tape_programs.Record], live: dict[int, Any], grads: dict[int, Any], sources: set[int]
+) -> None:
+    """Go back through recorded calls and add to `grads`, by key, the gradients of what was watched.
+
+    Those of `sources` are kept, others dropped when they were used.
+    """
+    for op, inputs, out, attrs, _ in reversed(list(records)):
+        g: Any
+        if isinstance(out, Tensor):
+            key = key_of(out)
+            g = grads.get(key)
+            if g is None:
+                continue
+            if key not in sources:
+                del grads[key]
+        else:
+            g = _output_gradients(out, grads, sources)
+            if g is None:
+                continue
+        keys = [key_of(x) for x in inputs]
+        try:
+            found = _pull(op, g, out, inputs, attrs, [key in live for key in keys])
+        except AmaltheaError as error:
+            error.where = f"gradient of {getattr(op, 'name', 'function')}"
+            raise
+        for x, key, gx in zip(inputs, keys, found, strict=True):
+            if gx is not None and key in live:
+                gx = _fitted(gx, x)
+                before = grads.get(key)
+                grads[key] = gx if before is None else before + gx
+
+
+def _output_gradients(out: Any, grads: dict[int, Tensor], sources: set[int]) -> Any:
+    """The gradients of a structure of outputs, zeros where only some have one; None if none has."""
+    outs = tree.flatten(out)
+    parts = [grads.get(key_of(t)) if key_of(t) in sources else grads.pop(key_of(t), None) for t in outs]
+    if all(part is None for part in parts):
+        return None
+    filled = [
+        registry["zeros_like"](t) if part is None and isinstance(t, Tensor) else part
+        for part, t in zip(parts, outs, strict=True)
+    ]
+    return tree.pack(out, filled)
 
 
 def _pull(op: Any, g: Any, out: Any, inputs: Sequence[Any], attrs: dict[str, Any], needed: list[bool]) -> Sequence[Any]:

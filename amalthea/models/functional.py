@@ -77,7 +77,8 @@ class Functional(Model):
             self._names = _unique_names(arrangement.operations, where)
             structure = tree.pack(outputs, [Slot(i) for i in range(len(self._outputs))])
             self.graph = Graph(self.name, _values(inputs), _values(outputs), structure)
-            self._plan = [node for node in arrangement.nodes if not isinstance(node.op, InputLayer)]
+            nodes = [node for node in arrangement.nodes if not isinstance(node.op, InputLayer)]
+            self._plan = [(node, _is_plain(node)) for node in nodes]
         for layer in self.layers:
             self._tracker.track(layer)
         self._convert_input_args = False  # each input is cast to its own dtype
@@ -180,7 +181,11 @@ class Functional(Model):
 
     def _run_graph(self, tensors: list[Any], function: Any, extra: dict[str, Any]) -> Any:
         found: dict[Value, Any] = dict(zip(self.graph.inputs, tensors, strict=True))
-        for node in self._plan:
+        inside = calls.frame is not None
+        for node, plain in self._plan:
+            if plain and inside:
+                found[node.outputs[0]] = function(node.op)(found[node.inputs[0]])
+                continue
             arguments = [value.tensor if isinstance(value, Constant) else found[value] for value in node.inputs]
             if isinstance(node.op, Layer):
                 result = _call_layer(node, function(node.op), arguments, extra)
@@ -312,6 +317,12 @@ def _values(structure: Any) -> list[Value]:
 
 def _result(value: Value, found: dict[Value, Any]) -> Any:
     return value.tensor if isinstance(value, Constant) else found[value]
+
+
+def _is_plain(node: Node) -> bool:
+    """Whether the node is a layer called on one tensor and nothing else, with one tensor as its result."""
+    alone = isinstance(node.op, Layer) and type(node.structure) is Slot and node.arguments == ((Slot(0),), {})
+    return alone and not isinstance(node.inputs[0], Constant)
 
 
 def _call_layer(node: Node, layer: Any, tensors: list[Any], extra: dict[str, Any]) -> Any:

@@ -292,9 +292,9 @@ def mean(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     [2.0, 3.0]
     """
     axes = normal_axes(axis, x.ndim)
-    wide = dtypes.result_type(x.dtype, "float32")
-    total = sum(x.astype(wide), axes, keepdims) / math.prod(x.shape[i] for i in axes)
-    return total.astype(float_dtype(x.dtype))
+    wide, dtype = dtypes.result_type(x.dtype, "float32"), float_dtype(x.dtype)
+    total = sum(x if x.dtype == wide else x.astype(wide), axes, keepdims) / math.prod(x.shape[i] for i in axes)
+    return total if dtype == wide else total.astype(dtype)
 
 
 @composite(samples=_samples)
