@@ -40,7 +40,7 @@ class _Compiled:
             if side == 0:
                 arrays.append(array_of(seeds[i]))
             else:
-                held = records[record][side]
+                held: Any = records[record][side]
                 arrays.append(array_of(held if isinstance(held, Tensor) else held[i]))
         results = self.program(arrays)
         return [None if place is None else wrap(results[place]) for place in self.places]

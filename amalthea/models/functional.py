@@ -77,8 +77,8 @@ class Functional(Model):
             self._names = _unique_names(arrangement.operations, where)
             structure = tree.pack(outputs, [Slot(i) for i in range(len(self._outputs))])
             self.graph = Graph(self.name, _values(inputs), _values(outputs), structure)
-            nodes = [node for node in arrangement.nodes if not isinstance(node.op, InputLayer)]
-            self._plan = [(node, _is_plain(node)) for node in nodes]
+            self._plan = [node for node in arrangement.nodes if not isinstance(node.op, InputLayer)]
+            self._plain = [_is_plain(node) for node in self._plan]
         for layer in self.layers:
             self._tracker.track(layer)
         self._convert_input_args = False  # each input is cast to its own dtype
@@ -182,7 +182,7 @@ class Functional(Model):
     def _run_graph(self, tensors: list[Any], function: Any, extra: dict[str, Any]) -> Any:
         found: dict[Value, Any] = dict(zip(self.graph.inputs, tensors, strict=True))
         inside = calls.frame is not None
-        for node, plain in self._plan:
+        for node, plain in zip(self._plan, self._plain, strict=True):
             if plain and inside:
                 found[node.outputs[0]] = function(node.op)(found[node.inputs[0]])
                 continue
