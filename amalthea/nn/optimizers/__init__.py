@@ -67,8 +67,8 @@ def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = 
 
     Example:
     >>> import amalthea as am
-    >>> am.optimizers.deserialize({"class_name": "adam", "config": {"learning_rate": 0.5}}).name
-    'adam'
+    >>> am.optimizers.deserialize({"class_name": "adam", "config": {"learning_rate": 0.5}}).learning_rate.item()
+    0.5
     """
     if str(config.get("class_name")).lower() in BY_NAME:
         config = {**config, "class_name": config["class_name"].lower()}
