@@ -7,7 +7,7 @@ from typing import Any
 
 from amalthea.core import dtypes
 from amalthea.core.backend import active
-from amalthea.core.context import context
+from amalthea.core.context import is_tracing
 from amalthea.core.errors import TraceError, fail
 from amalthea.core.registry import registry
 from amalthea.core.tensor import KerasTensor, Tensor, as_tensor
@@ -78,14 +78,10 @@ def _frozen(value: Any) -> Any:
 def check_alive(name: str, tensors: Sequence[Any]) -> None:
     """Raise TraceError for a symbolic tensor whose trace has ended."""
     for t in tensors:
-        if isinstance(t, KerasTensor) and t._value.trace:
-            trace = context.trace
-            while trace is not None and trace.id != t._value.trace:
-                trace = trace.parent
-            if trace is None:
-                fail(
-                    TraceError,
-                    f"a tensor {t._value.spec} of a traced function is used after the trace has ended",
-                    where=name,
-                    fix="return it from the function instead of storing it elsewhere",
-                )
+        if isinstance(t, KerasTensor) and t._value.trace and not is_tracing(t._value.trace):
+            fail(
+                TraceError,
+                f"a tensor {t._value.spec} of a traced function is used after the trace has ended",
+                where=name,
+                fix="return it from the function instead of storing it elsewhere",
+            )

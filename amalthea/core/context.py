@@ -37,6 +37,14 @@ class Context(threading.local):
 context = Context()
 
 
+def is_tracing(number: int) -> bool:
+    """Whether the trace of this number is in progress, the innermost one or one around it."""
+    trace = context.trace
+    while trace is not None and trace.id != number:
+        trace = trace.parent
+    return trace is not None
+
+
 @contextlib.contextmanager
 def _changed(**changes: Any) -> Iterator[None]:
     before = context.enter(**changes)

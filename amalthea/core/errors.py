@@ -76,9 +76,11 @@ def fail(
 
 
 def user_line() -> str:
-    """`file.py:12` of the innermost frame outside this package, to name the user's own line."""
+    """`file.py:12` of the innermost frame outside this package and NumPy, to name the user's own line."""
     frame: Any = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+    while frame is not None and (
+        frame.f_code.co_filename.startswith(_PACKAGE) or str(frame.f_globals.get("__name__")).startswith("numpy.")
+    ):
         frame = frame.f_back
     if frame is None:
         return "unknown line"

@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 from amalthea.core.composite import Composite
 from amalthea.core.op_record import Op, nondifferentiable
 from amalthea.core.primitive import Primitive
-from amalthea.core.registry import registry
+from amalthea.core.registry import exported, registry
 
 __all__ = ["Composite", "Op", "Primitive", "composite", "export", "nondifferentiable", "primitive", "registry"]
 
@@ -94,3 +94,4 @@ def export(module: str, *more: str) -> None:
         if not name.startswith("_") and callable(thing) and getattr(thing, "__module__", None) == module
     ]
     space["__all__"] = sorted({*ops, *others, *more})
+    exported.update(space["__all__"])

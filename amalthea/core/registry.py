@@ -5,3 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 registry: dict[str, Any] = {}
+
+exported: set[str] = set()
+"""The names of all that the modules of ops export: the ops themselves and the functions around them."""

@@ -9,8 +9,9 @@ import numpy as np
 
 from amalthea.core import dtypes
 from amalthea.core.backend import active
-from amalthea.core.context import context
+from amalthea.core.context import context, is_tracing
 from amalthea.core.errors import ArgumentError, DTypeError, TraceError, fail, user_line
+from amalthea.core.numpy_protocol import NumPyProtocol
 from amalthea.core.registry import registry
 from amalthea.core.spec import Shape, TensorSpec, UnknownDim
 from amalthea.core.value import Value
@@ -18,12 +19,10 @@ from amalthea.core.value import Value
 __all__ = ["KerasTensor", "Operand", "Tensor", "TensorSpec", "UnknownDim", "as_tensor", "is_symbolic"]
 
 
-class Operand:
+class Operand(NumPyProtocol):
     """What tensors and variables share: the operators and methods that `ops/` attaches from its records."""
 
     __slots__ = ()
-    __array_priority__ = 1000
-    __array_ufunc__ = None  # numpy_array + tensor asks the tensor
 
     if TYPE_CHECKING:
 
@@ -120,9 +119,11 @@ class Tensor(Operand):
             return view
         return active.backend.to_numpy(array)
 
-    def item(self) -> Any:
-        """The one element as a Python number; raises ArgumentError for any other number of elements."""
+    def item(self, *place: Any) -> Any:
+        """One element as a Python number: the only one (else ArgumentError), or the one at a place, `x.item(1, 2)`."""
         array = self.numpy()
+        if place:
+            return array.item(*place)
         if array.size != 1:
             fail(
                 ArgumentError,
@@ -266,19 +267,24 @@ class KerasTensor(Tensor):
     def device(self) -> str:
         return context.device or active.backend.devices()[0]
 
-    def _no_value(self, what: str) -> Any:
-        traced = "while a function is traced" if self._value.trace else "while a model is built"
+    def _no_value(self, what: str, fix: str | None = None) -> Any:
+        when = "while a function is traced" if self._value.trace else "while a model is built"
+        if self._value.trace and not is_tracing(self._value.trace):
+            when = "and never will have one: the trace that it belongs to has ended"
+            fix = "return it from the traced function instead of storing it elsewhere"
         raise TraceError(
-            f"{what} needs the value of a symbolic tensor {self._value.spec}, which has none {traced} "
-            f"(at {user_line()})",
-            fix="use am.ops on it; for control flow ops.cond, ops.where, ops.while_loop or ops.scan",
+            f"{what} needs the value of a symbolic tensor {self._value.spec}, which has none {when} (at {user_line()})",
+            fix=fix or "use am.ops on it; for control flow ops.cond, ops.where, ops.while_loop or ops.scan",
         )
 
     def numpy(self) -> np.ndarray:
         return self._no_value("numpy()")
 
-    def item(self) -> Any:
+    def item(self, *place: Any) -> Any:
         return self._no_value("item()")
+
+    def __dlpack__(self, **options: Any) -> Any:
+        return self._no_value("DLPack")
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return self._no_value("np.asarray")
@@ -296,7 +302,7 @@ class KerasTensor(Tensor):
         return self._no_value("a Python index or `range`")
 
     def __format__(self, format_spec: str) -> str:
-        return repr(self)
+        return self._no_value(f"the format {format_spec!r}") if format_spec else repr(self)
 
     def __hash__(self) -> int:
         return id(self)

@@ -127,9 +127,9 @@ class Variable(Operand):
         """A copy of the current value as a NumPy array."""
         return np.array(self._tensor.numpy() if context.trace is None else self._read().numpy())
 
-    def item(self) -> Any:
-        """The one element as a Python number."""
-        return self._read().item()
+    def item(self, *place: Any) -> Any:
+        """One element as a Python number: the only one, or the one at a place."""
+        return self._read().item(*place)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return self._read().__array__(dtype, copy)

@@ -17,6 +17,7 @@ from amalthea.ops.core_ops import cast
 from amalthea.ops.elementary import power, sqrt
 from amalthea.ops.elementwise import abs, add, divide, floor_divide, maximum, minimum, mod, multiply, negative, subtract
 from amalthea.ops.getitem import get_item
+from amalthea.ops.selection import nonzero
 from amalthea.ops.shaping import reshape, transpose
 
 _NONE: dict[str, Any] = {}
@@ -148,12 +149,13 @@ _METHODS: dict[str, Callable[..., Any]] = {
     "astype": _astype,
     "flatten": _flatten,
     "clip": _clip,
+    "nonzero": lambda self: nonzero(self),
 }
 
 # Methods that are the op of the same name, with the tensor as its first argument.
 _SAME_NAME = (
-    "all any argmax argmin argsort broadcast_to cumprod cumsum diagonal dot expand_dims flip max mean min prod ravel "
-    "repeat round sort squeeze std sum swapaxes take trace var"
+    "all any argmax argmin argsort broadcast_to conj conjugate copy cumprod cumsum diagonal dot expand_dims flip max "
+    "mean min prod ravel repeat round searchsorted sort squeeze std sum swapaxes take trace var"
 ).split()
 
 
@@ -165,6 +167,8 @@ def attach() -> None:
         if name not in vars(Operand):
             setattr(Operand, name, _later(name))
     Operand.T = property(lambda self: transpose(self), doc="The tensor with its axes reversed.")  # type: ignore[attr-defined]
+    Operand.real = property(lambda self: registry["real"](self), doc="The real part.")  # type: ignore[attr-defined]
+    Operand.imag = property(lambda self: registry["imag"](self), doc="The imaginary part.")  # type: ignore[attr-defined]
 
 
 attach()

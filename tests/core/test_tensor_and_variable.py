@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from amalthea import ops
+from amalthea.core.errors import TraceError
+from amalthea.core.function import function
 from amalthea.core.spec import TensorSpec
 from amalthea.core.tensor import KerasTensor, Tensor, as_tensor
 from amalthea.core.variable import Variable
@@ -107,3 +109,31 @@ def test_the_array_a_variable_gives_is_a_copy():
 def test_specs():
     assert TensorSpec((None, 3)) == TensorSpec([None, 3], "float32") and len({TensorSpec(()), TensorSpec(())}) == 1
     assert repr(TensorSpec((None, 3))) == "float32[?,3]" and not TensorSpec((None,)).is_static
+
+
+@pytest.mark.parametrize(
+    "ask, what",
+    [
+        (lambda x: f"{x:.2f}", r"the format '\.2f'"),
+        (lambda x: "{:>8}".format(x), "the format '>8'"),  # noqa: UP032
+        (lambda x: float(x), r"float\(\)"),
+        (lambda x: np.from_dlpack(x), "DLPack"),
+    ],
+)
+def test_a_traced_tensor_has_no_value_to_show(ask, what):
+    with pytest.raises(TraceError, match=f"{what} needs the value.*test_tensor_and_variable.py"):
+        function(ask)(as_tensor(1.0))
+
+
+def test_a_traced_tensor_is_shown_without_a_value():
+    shown = []
+    function(lambda x: shown.append(f"{x}") or x)(as_tensor(1.0))
+    assert shown[0].startswith("<KerasTensor")
+
+
+@pytest.mark.parametrize("ask", [lambda x: x.numpy(), float, np.mean, lambda x: f"{x:.1f}"])
+def test_a_tensor_that_left_its_trace_says_so(ask):
+    leaked = []
+    function(lambda x: leaked.append(x * 2) or x)(as_tensor(1.0))
+    with pytest.raises(TraceError, match="the trace that it belongs to has ended .*Fix: return it"):
+        ask(leaked[0])
