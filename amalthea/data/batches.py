@@ -100,7 +100,7 @@ def to_array(x: Any, argument: str = "x", where: str = "data") -> np.ndarray:
             array = array[:, None]
         if array.dtype == object and array.size:
             array = _frame_to_numbers(x, array, argument, where)
-    elif kind == "torch":
+    elif hasattr(x, "detach") and hasattr(x, "cpu"):  # a torch tensor, which may be on a device or have a gradient
         array = np.asarray(x.detach().cpu())
     else:
         array = np.asarray(x)

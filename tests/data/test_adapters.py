@@ -7,12 +7,14 @@ import threading
 import time
 
 import numpy as np
+import pandas
 import pytest
 
 import amalthea as am
 from amalthea.core import tree
 from amalthea.data.adapters import get_adapter
 from amalthea.data.arrays import train_validation_split
+from amalthea.data.batches import to_array
 from amalthea.data.pydataset import PyDataset
 from amalthea.data.weights import class_weight_to_sample_weight
 from amalthea.train.loop import Epochs, Execution
@@ -25,17 +27,35 @@ def shapes(batches):
     return [tree.map_structure(lambda a: None if a is None else tuple(a.shape), batch) for batch in batches]
 
 
-def arrays_cases():
-    import pandas
-    import torch
+class Foreign:
+    """A tensor of another framework, as a torch tensor: on a device and with a gradient it cannot be read at once."""
 
+    def __init__(self, array, away=True):
+        self.array, self.shape, self.dtype, self.away = array, array.shape, array.dtype, away
+
+    def detach(self):
+        return self
+
+    def cpu(self):
+        return Foreign(self.array, away=False)
+
+    def __array__(self, dtype=None, copy=None):
+        if self.away:
+            raise TypeError("a tensor on a device must be moved first")
+        return self.array
+
+    def __dlpack__(self, **options):
+        raise BufferError("a tensor that requires a gradient cannot be exported")
+
+
+def arrays_cases():
     frame = pandas.DataFrame({"a": X[:, 0], "b": X[:, 1]})
     return {
         "numpy": (X, Y, X, Y),
         "float64": (X.astype("float64"), Y, X, Y),
         "tensor": (am.ops.convert_to_tensor(X), am.ops.convert_to_tensor(Y), X, Y),
         "variable": (am.Variable(X), Y, X, Y),
-        "torch": (torch.tensor(X, requires_grad=True), torch.tensor(Y), X, Y),
+        "tensors of another framework": (Foreign(X), Foreign(Y), X, Y),
         "pandas frame": (frame, frame["a"], X, X[:, :1]),
         "uint8": (X.astype("uint8"), Y, X.astype("uint8"), Y),
         "read-only": (np.broadcast_to(X, X.shape), Y, X, Y),
@@ -149,27 +169,25 @@ class Batches(PyDataset):
         self.ended += 1
 
 
-def loader(**kwargs):
-    import torch
-    from torch.utils.data import DataLoader, TensorDataset
+class DataLoader:
+    """What a torch DataLoader looks like: a length, begins anew at each iteration, yields lists of tensors."""
 
-    x = torch.arange(5.0).repeat_interleave(2)[:, None].repeat(1, 2)
-    return DataLoader(TensorDataset(x, torch.arange(5).repeat_interleave(2)), batch_size=2, **kwargs)
+    __module__ = "torch.utils.data.dataloader"
+
+    def __len__(self):
+        return 5
+
+    def __iter__(self):
+        for x, y in batches():
+            yield [Foreign(x), Foreign(y)]
 
 
 class ReIterable:
     """What a tf.data pipeline looks like: no length, begins anew at each iteration, yields foreign tensors."""
 
-    class Foreign:
-        def __init__(self, array):
-            self.array, self.shape, self.dtype = array, array.shape, array.dtype
-
-        def __array__(self, dtype=None, copy=None):
-            return self.array
-
     def __iter__(self):
         for x, y in batches():
-            yield self.Foreign(x), self.Foreign(y)
+            yield Foreign(x).cpu(), Foreign(y).cpu()
 
 
 SOURCES = {
@@ -177,7 +195,7 @@ SOURCES = {
     "iterator": lambda: iter(list(batches())),
     "PyDataset": lambda: Batches(),
     "PyDataset with threads": lambda: Batches(workers=3, max_queue_size=2),
-    "torch DataLoader": loader,
+    "DataLoader": DataLoader,
     "re-iterable": ReIterable,
 }
 
@@ -185,7 +203,7 @@ SOURCES = {
 @pytest.mark.parametrize("name", SOURCES)
 def test_sources_of_batches(name):
     data = Epochs(get_adapter(SOURCES[name]()))
-    assert np.asarray(data.adapter.first()[1]).tolist() == [0, 0]
+    assert to_array(data.adapter.first()[1]).tolist() == [0, 0]
     seen = [int(y.numpy()[0]) for _, _, group in data.epoch() for _, y in group]
     assert seen == [0, 1, 2, 3, 4]
     again = [int(y.numpy()[0]) for _, _, group in data.epoch() for _, y in group]
@@ -193,9 +211,7 @@ def test_sources_of_batches(name):
     data.close()
 
 
-@pytest.mark.parametrize(
-    "name", ["generator", "PyDataset", "PyDataset with threads", "torch DataLoader", "re-iterable"]
-)
+@pytest.mark.parametrize("name", ["generator", "PyDataset", "PyDataset with threads", "DataLoader", "re-iterable"])
 def test_with_steps_an_epoch_goes_on_where_the_last_stopped(name):
     data = Epochs(get_adapter(SOURCES[name]()), steps_per_epoch=2)
     epochs = [[int(y.numpy()[0]) for _, _, group in data.epoch() for _, y in group] for _ in range(2)]
