@@ -6,7 +6,7 @@ import inspect
 import json
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from amalthea.core.errors import ArgumentError, UnsupportedError, fail
@@ -307,9 +307,14 @@ def is_functional_like(cls: type) -> bool:
     """Whether a class is made with `cls(inputs, outputs, name)`, so that a functional config describes it fully."""
     if cls in (Model, Model._functional):
         return True
-    spec = inspect.getfullargspec(cls.__init__)  # type: ignore[misc]
-    wanted = inspect.getfullargspec(Model._functional.__init__).args[1:]
-    return spec.args[1:] == wanted or (spec.varargs is not None and spec.varkw is not None)
+    spec, ours = inspect.signature(cls.__init__).parameters, inspect.signature(Model._functional.__init__).parameters  # type: ignore[misc]
+    kinds = {p.kind for p in spec.values()}
+    return _positional(spec) == _positional(ours) or {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD} <= kinds
+
+
+def _positional(parameters: Mapping[str, inspect.Parameter]) -> list[str]:
+    """The names that may be given by position, without `self`."""
+    return [p.name for p in parameters.values() if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD][1:]
 
 
 def _make_functional(cls: type) -> None:

@@ -48,6 +48,18 @@ class Sequential(Model):
         {"graph", "input", "inputs", "layers", "operations", "output", "outputs", "_functional", "_stack"}
     )
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        loose = [arg for arg in args if isinstance(arg, (Layer, KerasTensor))]
+        if loose and cls is Sequential:
+            fail(
+                ArgumentError,
+                "the layers must be given as one list",
+                where="Sequential",
+                received=", ".join(type(arg).__name__ for arg in args),
+                fix=f"Sequential([{', '.join(f'{type(layer).__name__}(...)' for layer in loose)}])",
+            )
+        return super().__new__(cls, *args, **kwargs)
+
     def __init__(
         self, layers: Sequence[Any] | None = None, trainable: bool = True, name: str | None = None, **kwargs: Any
     ) -> None:

@@ -10,6 +10,7 @@ from amalthea.core import tree
 from amalthea.core.errors import ArgumentError, fail
 from amalthea.core.spec import UnknownDim
 from amalthea.core.tensor import Tensor
+from amalthea.nn.signatures import CallError
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
@@ -49,10 +50,6 @@ class _Calls(threading.local):
 
 
 calls = _Calls()
-
-
-class CallError(ArgumentError, TypeError):
-    """Arguments that a layer's `call` does not take."""
 
 
 class Arguments:

@@ -17,7 +17,6 @@ from amalthea.nn import constraints, dtype_policies, initializers, regularizers
 from amalthea.nn.autoconfig import LayerConfig
 from amalthea.nn.calls import (
     Arguments,
-    CallError,
     CallFacts,
     Frame,
     as_shapes,
@@ -29,6 +28,7 @@ from amalthea.nn.input_spec import InputSpec, accepts_quickly, check_inputs
 from amalthea.nn.naming import auto_name, checked_name
 from amalthea.nn.precision import LayerDTypes
 from amalthea.nn.registry import public
+from amalthea.nn.signatures import clear_signature, own_parameters, refuse_unknown
 from amalthea.nn.state import LayerState
 from amalthea.nn.symbolic import LayerSymbols
 from amalthea.nn.tracking import Tracker, untracked
@@ -105,6 +105,8 @@ class Layer(LayerState, LayerDTypes, LayerConfig, LayerSymbols):
         super().__init_subclass__(**kwargs)
         if "build" in cls.__dict__:
             cls.build = _wrapped_build(cls.__dict__["build"])  # type: ignore[method-assign]
+        if "__init__" in cls.__dict__:
+            cls.__init__ = clear_signature(cls.__dict__["__init__"])  # type: ignore[method-assign]
         cls._call_facts = None
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
@@ -169,17 +171,8 @@ class Layer(LayerState, LayerDTypes, LayerConfig, LayerSymbols):
         with untracked():
             self._initial_weights = kwargs.pop("weights", None)
         if kwargs:
-            accepted = [
-                p.name
-                for p in inspect.signature(type(self).__init__).parameters.values()
-                if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL) and p.name != "self"
-            ]
-            raise CallError(
-                "there is no such argument",
-                where=type(self).__name__,
-                received=", ".join(f"{key}={value!r}" for key, value in kwargs.items()),
-                fix=f"use {', '.join(accepted)}" + ("" if "name" in accepted else ", name, dtype, trainable"),
-            )
+            known = [p.name for p in own_parameters(type(self).__init__)]
+            refuse_unknown(type(self).__name__, kwargs, dict.fromkeys([*known, "name", "dtype", "trainable"]))
 
     # Attributes
 

@@ -9,6 +9,7 @@ from typing import Any
 from amalthea.core.errors import ArgumentError, fail
 from amalthea.nn import metrics as metrics_module
 from amalthea.nn import objects, optimizers
+from amalthea.nn.signatures import named
 from amalthea.nn.tracking import untracked
 from amalthea.train.compile_loss import CompileLoss
 from amalthea.train.compile_metrics import CompileMetrics
@@ -34,6 +35,7 @@ class Compiling:
     _compile_arguments: dict[str, Any] | None = None
     _initial_epoch: int | None = None
 
+    @named("compile")
     def compile(
         self,
         optimizer: Any = "rmsprop",

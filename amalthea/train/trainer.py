@@ -14,6 +14,7 @@ from amalthea.data.arrays import ArrayAdapter, convert, train_validation_split
 from amalthea.data.batches import to_batch, unpack_x_y_sample_weight
 from amalthea.data.protocol import DataAdapter
 from amalthea.data.weights import check_class_weight
+from amalthea.nn.signatures import named, own_parameters, refuse_unknown
 from amalthea.train.callbacks.callback_list import CallbackList
 from amalthea.train.callbacks.logs import pythonify_logs
 from amalthea.train.compile_metrics import CompileMetrics
@@ -34,6 +35,7 @@ class Trainer(Stepping):
     stop_evaluating = False
     stop_predicting = False
 
+    @named("fit")
     def fit(
         self,
         x: Any = None,
@@ -170,6 +172,7 @@ class Trainer(Stepping):
         callbacks.on_epoch_end(epoch, results)
         return results
 
+    @named("evaluate")
     def evaluate(
         self,
         x: Any = None,
@@ -202,13 +205,7 @@ class Trainer(Stepping):
         """
         self._assert_compile_called("evaluate")
         if kwargs:
-            fail(
-                ArgumentError,
-                "there are arguments that evaluate() does not have",
-                where="evaluate",
-                received=", ".join(sorted(kwargs)),
-                fix="leave them out",
-            )
+            refuse_unknown("evaluate", kwargs, [p.name for p in own_parameters(Trainer.evaluate)])
         adapter = get_adapter(x, y, sample_weight, batch_size, steps, where="evaluate")
         _check_endless(adapter, steps, 1, "evaluate", "steps")
         data = Epochs(adapter, steps, Execution(self.steps_per_execution))
@@ -247,6 +244,7 @@ class Trainer(Stepping):
         callbacks.on_test_end(results)
         return results
 
+    @named("predict")
     def predict(
         self,
         x: Any,
