@@ -61,6 +61,14 @@ def get_adapter(
             received="x=None",
             fix="pass arrays, a PyDataset, a generator or an iterable of batches as x",
         )
+    if isinstance(x, (str, bytes)):
+        fail(
+            ArgumentError,
+            "text is no data that a model can compute with",
+            where=where,
+            received=f"x={x!r}"[:80],
+            fix="pass numbers, such as an array of word indices",
+        )
     if _is_structure_of_arrays(x):
         return ArrayAdapter(x, y, sample_weight, batch_size, steps, shuffle, class_weight, where)
     described = _describe(x)
@@ -90,20 +98,28 @@ def get_adapter(
 
 def _check_counts(batch_size: Any, steps: Any, where: str) -> None:
     for name, value in (("batch_size", batch_size), ("steps_per_epoch" if where == "fit" else "steps", steps)):
-        if value is None:
-            continue
-        try:
-            whole = int(value) == value and not isinstance(value, bool)
-        except (TypeError, ValueError):
-            whole = False
-        if not whole or value <= 0:
-            fail(
-                ArgumentError,
-                f"`{name}` must be a whole number of at least 1",
-                where=where,
-                received=f"{name}={value!r}",
-                fix=f"leave {name} out or give a positive integer",
-            )
+        check_count(name, value, where)
+
+
+def check_count(name: str, value: Any, where: str) -> None:
+    """Refuse a number of samples or batches that is none.
+
+    >>> check_count("batch_size", 32, "fit")
+    """
+    if value is None:
+        return
+    try:
+        whole = int(value) == value and not isinstance(value, bool)
+    except (TypeError, ValueError):
+        whole = False
+    if not whole or value <= 0:
+        fail(
+            ArgumentError,
+            f"`{name}` must be a whole number of at least 1",
+            where=where,
+            received=f"{name}={value!r}",
+            fix=f"leave {name} out or give a positive integer",
+        )
 
 
 def _is_structure_of_arrays(x: Any) -> bool:

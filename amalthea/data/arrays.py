@@ -50,6 +50,7 @@ class ArrayAdapter(DataAdapter):
         class_weight: dict[int, float] | None = None,
         where: str = "fit",
     ) -> None:
+        self.where = where
         x = convert(x, "x", where)
         y = convert(y, "y", where)
         sample_weight = convert(sample_weight, "sample_weight", where)

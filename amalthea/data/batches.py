@@ -134,20 +134,24 @@ def _frame_to_numbers(frame: Any, array: np.ndarray, argument: str, where: str) 
         )
 
 
-def to_batch(data: Any) -> Any:
+def to_batch(data: Any, where: str = "data") -> Any:
     """Turn every array in a batch into a Tensor; floats of other widths become floatx.
 
     Args:
         data: a nested structure of arrays, with None where nothing is given.
+        where: the method used in errors.
 
     Returns:
         The same structure of Tensors.
+
+    Raises:
+        ValueError: if there are values that are no numbers.
 
     >>> str(to_batch((np.zeros((2, 3)), None))[0].dtype)
     'float32'
     """
     floatx = to_numpy(config.floatx())
-    return _map(lambda leaf: _leaf_to_tensor(leaf, floatx), data)
+    return _map(lambda leaf: _leaf_to_tensor(leaf, floatx, where), data)
 
 
 def _map(function: Any, data: Any) -> Any:
@@ -162,17 +166,17 @@ def _map(function: Any, data: Any) -> Any:
     return function(data)
 
 
-def _leaf_to_tensor(leaf: Any, floatx: np.dtype) -> Tensor:
+def _leaf_to_tensor(leaf: Any, floatx: np.dtype, where: str) -> Tensor:
     if not isinstance(leaf, np.ndarray):
         if isinstance(leaf, Tensor):
             return leaf
-        leaf = to_array(leaf) if is_arraylike(leaf) else np.asarray(leaf)
+        leaf = to_array(leaf, "x", where) if is_arraylike(leaf) else np.asarray(leaf)
     if leaf.dtype != floatx:
         kind = leaf.dtype.kind
         if kind == "f":
             leaf = leaf.astype(floatx)
         elif kind in "OUSMm":
-            leaf = to_array(leaf)
+            leaf = to_array(leaf, "x", where)
     return as_tensor(leaf)
 
 

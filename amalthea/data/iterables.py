@@ -36,7 +36,7 @@ class IterableAdapter(DataAdapter):
         self.restarts = not isinstance(source, Iterator)
         self._source = source
         self._class_weight = class_weight
-        self._where = where
+        self.where = where
         self._begun: Iterator[Any] | None = None
         self._count = _length(source) if self.restarts else None
 
@@ -53,7 +53,7 @@ class IterableAdapter(DataAdapter):
             fail(
                 ArgumentError,
                 "the data set is empty",
-                where=self._where,
+                where=self.where,
                 received=f"{self.kind} that yields no batch",
                 fix="check its source; a generator that has been used up must be made anew",
             )
@@ -69,7 +69,7 @@ class IterableAdapter(DataAdapter):
         return map(self._complete, self._begun)
 
     def _complete(self, batch: Any) -> Any:
-        return complete_batch(batch, self._class_weight, self._where, self.kind)
+        return complete_batch(batch, self._class_weight, self.where, self.kind)
 
 
 def complete_batch(batch: Any, class_weight: dict[int, float] | None, where: str, kind: str) -> Any:

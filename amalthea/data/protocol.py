@@ -24,6 +24,9 @@ class DataAdapter(ABC):
     kind: str = "data"
     """What it is, for messages."""
 
+    where: str = "data"
+    """The method that reads it, for messages."""
+
     restarts: bool = True
     """Whether `batches()` begins anew at each call; a generator can only go on from where it stopped."""
 

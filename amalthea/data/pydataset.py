@@ -139,7 +139,7 @@ class PyDatasetAdapter(DataAdapter):
         self._dataset = dataset
         self._shuffle = bool(shuffle)
         self._class_weight = class_weight
-        self._where = where
+        self.where = where
         self._workers = int(getattr(dataset, "workers", 1) or 0)
         self._processes = bool(getattr(dataset, "use_multiprocessing", False))
         self._ahead = max(1, int(getattr(dataset, "max_queue_size", 10) or 1))
@@ -181,7 +181,7 @@ class PyDatasetAdapter(DataAdapter):
         return (self._complete(self._dataset[index]) for index in indices)
 
     def _complete(self, batch: Any) -> Any:
-        return complete_batch(batch, self._class_weight, self._where, self.kind)
+        return complete_batch(batch, self._class_weight, self.where, self.kind)
 
     def _executor(self) -> Executor:
         from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor

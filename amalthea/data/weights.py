@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from amalthea.core import config
+from amalthea.core import config, tree
 from amalthea.core.dtypes import to_numpy
 from amalthea.core.errors import ArgumentError, fail
+from amalthea.core.tensor import Tensor
 from amalthea.data.batches import to_array
 
 
@@ -105,3 +106,28 @@ def class_weight_to_sample_weight(y: Any, class_weight: Mapping[int, float], whe
     for index, weight in class_weight.items():
         table[index] = weight
     return table[labels]
+
+
+def check_weights_are_numbers(sample_weight: Any, where: str = "fit") -> None:
+    """Refuse sample weights that are NaN or infinite, which would make the loss so too.
+
+    Args:
+        sample_weight: None, an array, or a nested structure of arrays.
+        where: the method used in errors.
+
+    >>> check_weights_are_numbers(np.ones(3))
+    """
+    for leaf in tree.flatten(sample_weight):
+        array = leaf.numpy() if isinstance(leaf, Tensor) else leaf
+        if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
+            continue
+        bad = np.nonzero(~np.isfinite(array))[0]
+        if len(bad):
+            fail(
+                ArgumentError,
+                "`sample_weight` holds values that are no finite numbers, so the loss would be none either",
+                where=where,
+                received=f"{array[np.nonzero(~np.isfinite(array))][0]} at index {int(bad[0])}, "
+                f"{len(np.unique(bad))} of {len(array)} samples",
+                fix="give these samples weight 0",
+            )

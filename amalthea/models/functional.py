@@ -20,6 +20,7 @@ from amalthea.nn.input_spec import InputSpec
 from amalthea.nn.layer import Layer
 from amalthea.nn.layers.input_layer import Input, InputLayer
 from amalthea.nn.registry import public
+from amalthea.nn.signatures import refuse_unknown
 from amalthea.nn.tracking import untracked
 from amalthea.ops import expand_dims, squeeze
 
@@ -172,12 +173,28 @@ class Functional(Model):
             training: passed to the layers that distinguish training from inference.
             mask: masks of the inputs, in the same structure.
         """
+        if kwargs:
+            self._check_extra(kwargs)
         tensors = self._standardize_inputs(inputs)
         if mask is not None:
             tensors = [_masked(x, m) for x, m in zip(tensors, tree.flatten(mask), strict=False)]
         extra = {**kwargs, "training": training} if training is not None else kwargs
         outputs = self._run_graph(tensors, lambda op: op, extra)
         return outputs[0] if isinstance(outputs, (list, tuple)) and len(outputs) == 1 else outputs
+
+    def _check_extra(self, kwargs: dict[str, Any]) -> None:
+        """Refuse arguments that no layer inside takes."""
+        known = {"training": None, "mask": None}
+        for node in self._plan:
+            if isinstance(node.op, Layer):
+                parameters = node.op._facts().signature.parameters
+                if any(p.kind is p.VAR_KEYWORD for p in parameters.values()) and not isinstance(node.op, Functional):
+                    return
+                known |= dict.fromkeys(list(parameters)[1:])
+        known.pop("kwargs", None)
+        unknown = {name: value for name, value in kwargs.items() if name not in known}
+        if unknown:
+            refuse_unknown("Model", unknown, known)
 
     def _run_graph(self, tensors: list[Any], function: Any, extra: dict[str, Any]) -> Any:
         found: dict[Value, Any] = dict(zip(self.graph.inputs, tensors, strict=True))

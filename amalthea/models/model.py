@@ -307,9 +307,11 @@ def is_functional_like(cls: type) -> bool:
     """Whether a class is made with `cls(inputs, outputs, name)`, so that a functional config describes it fully."""
     if cls in (Model, Model._functional):
         return True
-    spec, ours = inspect.signature(cls.__init__).parameters, inspect.signature(Model._functional.__init__).parameters  # type: ignore[misc]
+    spec = inspect.signature(cls.__init__).parameters  # type: ignore[misc]
+    ours = inspect.signature(Model._functional.__init__).parameters
     kinds = {p.kind for p in spec.values()}
-    return _positional(spec) == _positional(ours) or {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD} <= kinds
+    passes_all_on = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD} <= kinds
+    return passes_all_on or _positional(spec) == _positional(ours)
 
 
 def _positional(parameters: Mapping[str, inspect.Parameter]) -> list[str]:

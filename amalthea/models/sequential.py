@@ -17,6 +17,7 @@ from amalthea.nn.layer import Layer
 from amalthea.nn.layers.input_layer import InputLayer
 from amalthea.nn.objects import deserialize_keras_object, serialize_keras_object
 from amalthea.nn.registry import public
+from amalthea.nn.signatures import refuse_unknown
 from amalthea.nn.tracking import untracked
 
 
@@ -192,6 +193,10 @@ class Sequential(Model):
         ours = [layer for layer in self._stack if any(layer is held for held in store)]
         store[:] = [*ours, *(held for held in store if not any(held is layer for layer in ours))]
 
+    def _shown_outputs(self) -> list[str] | None:
+        names: list[str] | None = getattr(self, "output_names", None)
+        return names or ([self.layers[-1].name] if self.layers else None)
+
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None, **kwargs: Any) -> Any:
         """The output of the last layer.
 
@@ -202,6 +207,11 @@ class Sequential(Model):
         """
         if self._functional is not None:
             return self._functional.call(inputs, training=training, mask=mask, **kwargs)
+        if kwargs:
+            known = dict.fromkeys(name for layer in self.layers for name in inspect.signature(layer.call).parameters)
+            unknown = {name: value for name, value in kwargs.items() if name not in known}
+            if unknown:
+                refuse_unknown("Model", unknown, dict.fromkeys(["training", "mask", *list(known)[1:]]))
         for layer in self.layers:
             names = inspect.signature(layer.call).parameters
             extra = {key: value for key, value in {**kwargs, "training": training}.items() if key in names}

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from amalthea import ops
+from amalthea.core.errors import ArgumentError, fail
 from amalthea.core.tensor import Tensor, as_tensor
 from amalthea.nn.objects import deserialize_named, get_registered_name, public, serialize_keras_object
 
@@ -160,6 +161,14 @@ def get(identifier: Any) -> Callable[..., Any]:
     if identifier is None:
         return linear
     found = deserialize(identifier) if isinstance(identifier, (dict, str)) else identifier
+    if isinstance(found, type):
+        fail(
+            ArgumentError,
+            "an activation is a name, a function or an object, and this is a class",
+            where="activations.get",
+            received=f"the class {found.__name__}",
+            fix=f"make an object of it: {found.__name__}()",
+        )
     if not callable(found):
         raise ValueError(
             f"[activations.get] there is no such activation. Received: {identifier!r}. "

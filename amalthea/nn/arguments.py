@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from amalthea.core import config
@@ -84,3 +84,25 @@ def edges(value: Any, axes: int, where: str, name: str) -> tuple[tuple[int, int]
             fix=f"for example {name}=1 or {name}={tuple((1, 1) for _ in range(axes))}",
         )
     return tuple(whole_numbers(pair, 2, where, name, minimum=0) for pair in value)  # type: ignore[misc]
+
+
+def check_settings(values: Mapping[str, Any], where: str) -> None:
+    """Refuse a `training` that is no truth value, and masks that are no tensors."""
+    training = values.get("training")
+    if isinstance(training, (str, bytes, float, list, tuple, dict)):
+        fail(
+            ArgumentError,
+            "`training` must be True, False or None",
+            where=where,
+            received=f"training={training!r}",
+            fix="pass training=True while training, else leave it out",
+        )
+    mask = values.get("mask")
+    if isinstance(mask, (str, bytes, int, float)):
+        fail(
+            ArgumentError,
+            "`mask` must be a tensor of truth values, or None",
+            where=where,
+            received=f"mask={mask!r}",
+            fix="pass a boolean tensor of shape (batch, steps)",
+        )

@@ -14,6 +14,7 @@ from amalthea.core.errors import ArgumentError, UnsupportedError, fail
 from amalthea.core.tensor import KerasTensor, Tensor
 from amalthea.core.variable import Variable
 from amalthea.nn import constraints, dtype_policies, initializers, regularizers
+from amalthea.nn.arguments import check_settings
 from amalthea.nn.autoconfig import LayerConfig
 from amalthea.nn.calls import (
     Arguments,
@@ -427,6 +428,7 @@ class Layer(LayerState, LayerDTypes, LayerConfig, LayerSymbols):
             if not self._allow_non_tensor_positional_args:
                 self._check_positional(args)
             arguments = Arguments(facts, args, kwargs, where)
+            check_settings({**arguments.values, **given_kwargs}, where)
             check_inputs(self._input_spec, arguments.first, where, self._own_variables())
         finally:
             context.restore(before)
@@ -527,6 +529,8 @@ class Layer(LayerState, LayerDTypes, LayerConfig, LayerSymbols):
                 context.autocast = self.compute_dtype if floating else None
             if record_as is None:
                 outputs = self.call(*args, **kwargs)
+                if outputs is None and first is not None:
+                    self._refuse_nothing()
             else:
                 outputs = self.compute_output_spec(*args, **kwargs)
                 context.names, context.layers, context.autocast = names, layers, autocast

@@ -43,7 +43,11 @@ def refuse_unknown(where: str, unknown: dict[str, Any], known: Iterable[str]) ->
     """
     known = list(known)
     near = {name: near_names(name, known) for name in unknown}
-    hints = [f"{name} -> {' or '.join(found)}" for name, found in near.items() if found]
+    hints = [
+        " or ".join(f"`{one}`" for one in found) + (f" for `{name}`" if len(unknown) > 1 else "")
+        for name, found in near.items()
+        if found
+    ]
     names = ", ".join(f"`{name}`" for name in unknown)
     fail(
         CallError,
@@ -88,9 +92,8 @@ def refuse_call(where: str, function: Callable[..., Any], args: tuple[Any, ...],
             received=f"{_short(args[positional.index(twice[0])])} and {twice[0]}={_short(kwargs[twice[0]])}",
             fix="give it once",
         )
-    missing = [
-        p.name for p in parameters if p.default is p.empty and p.name not in kwargs and p.name not in positional[: len(args)]
-    ]
+    filled = {*kwargs, *positional[: len(args)]}
+    missing = [p.name for p in parameters if p.default is p.empty and p.name not in filled]
     if missing:
         given = [*map(_short, args), *(f"{name}={_short(value)}" for name, value in kwargs.items())]
         what = ", ".join(f"`{name}`" for name in missing)
@@ -107,8 +110,9 @@ def clear_signature(function: F, where: str | None = None) -> F:
     """A method or constructor whose errors for wrong arguments name what users call it.
 
     A call that fits costs nothing more than the wrapper. `where` is the public name; for constructors None, which is
-    the name of the class that is made.
+    the name of the class that is made (or of the parent, where `super().__init__` does not fit).
     """
+    owner = function.__qualname__.split(".")[-2:][0]
 
     @functools.wraps(function)
     def checked(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -117,7 +121,8 @@ def clear_signature(function: F, where: str | None = None) -> F:
         except TypeError as error:
             # Python refused the call itself: no frame lies below this one.
             if error.__traceback__ is not None and error.__traceback__.tb_next is None:
-                refuse_call(where or type(self).__name__, function, args, kwargs)
+                made = type(self).__name__ if type(self).__init__ is checked else owner
+                refuse_call(where or made, function, args, kwargs)
             raise
 
     return checked  # type: ignore[return-value]

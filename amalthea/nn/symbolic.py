@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from amalthea.core import dtypes, tree
 from amalthea.core.context import context
@@ -62,7 +62,19 @@ class LayerSymbols:
     def _spec_by_calling(self, *args: Any, **kwargs: Any) -> Any:
         """The output of `call` on symbolic tensors."""
         specs = abstract_call(self.call, *args, **kwargs)
+        if specs is None:
+            self._refuse_nothing()
         return tree.map_structure(lambda spec: KerasTensor(spec.shape, spec.dtype), specs)
+
+    def _refuse_nothing(self) -> NoReturn:
+        """The error for a `call` without a `return`."""
+        fail(
+            ArgumentError,
+            "`call` returned nothing",
+            where=type(self).__name__,
+            received="None instead of a tensor",
+            fix="end `call` with `return` and the output",
+        )
 
     def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
         """The output's shape, given the input's (None for unknown sizes)."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from amalthea.core.errors import ArgumentError, ShapeError, fail
 from amalthea.core.op import composite, export
+from amalthea.core.spec import UnknownDim
 from amalthea.core.tensor import Tensor, is_symbolic
 from amalthea.ops.samples import values
 from amalthea.ops.shaping import (
@@ -117,7 +118,16 @@ def unstack(x: Tensor, num: int | None = None, axis: int = 0) -> list[Tensor]:
     """
     axis = normal_axis(axis, x.ndim)
     size = x.shape[axis]
-    if num is not None and num != size:
+    if isinstance(size, UnknownDim):
+        if num is None:
+            fail(
+                ShapeError,
+                f"the size of axis {axis} is not known yet, so it cannot be told how many tensors there are",
+                received=f"x of shape {show(x.shape)}",
+                fix="pass num, or give the Input this size (batch_size=... for axis 0)",
+            )
+        size = num
+    elif num is not None and num != size:
         fail(
             ArgumentError,
             f"axis {axis} has size {size}, not {num}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -36,7 +37,10 @@ def atomic_file(path: str | os.PathLike) -> Iterator[BinaryIO]:
         )
     if os.path.isdir(target):
         raise IsADirectoryError(f"[save] {os.fspath(path)!r} is a folder. Fix: give the path of a file.")
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{name}.", suffix=".tmp", dir=folder)
+    try:
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{name}.", suffix=".tmp", dir=folder)
+    except OSError as error:
+        raise cannot_write(path, error) from error
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file
@@ -44,11 +48,33 @@ def atomic_file(path: str | os.PathLike) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         os.chmod(temporary, _permissions(target))
         os.replace(temporary, target)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
+        if isinstance(error, OSError) and error.errno in _DISK:
+            raise cannot_write(path, error) from error
         raise
     _sync_folder(folder)
+
+
+_DISK = {
+    errno.ENOSPC: "free some space on it, or choose another path",
+    errno.EDQUOT: "free some of your quota, or choose another path",
+    errno.EROFS: "choose a path on a file system that can be written to",
+    errno.EACCES: "get permission to write to its folder, or choose another path",
+    errno.EPERM: "get permission to write to its folder, or choose another path",
+    errno.EIO: "check the disk, or choose another path",
+}
+
+
+def cannot_write(path: str | os.PathLike, error: OSError) -> OSError:
+    """The error of the operating system, told of the path that was asked for instead of a temporary one."""
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    fix = _DISK.get(error.errno or 0, "choose another path")
+    text = f"[save] {os.fspath(path)!r} could not be written: {reason}. Nothing was changed. Fix: {fix}."
+    made = type(error)(text)
+    made.errno = error.errno
+    return made
 
 
 def _permissions(target: str) -> int:

@@ -24,6 +24,10 @@ class SavedFileError(AmaltheaError, ValueError):
     """
 
 
+class PathError(AmaltheaError, TypeError, ValueError):
+    """What was given as a path is none."""
+
+
 def refuse(where: str, message: str, fix: str | None = None) -> NoReturn:
     """Raise `SavedFileError` in the standard form; called in an `except` block it keeps the cause."""
     fail(SavedFileError, message, where=where, fix=fix)

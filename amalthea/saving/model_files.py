@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from amalthea.core.errors import fail
 from amalthea.nn.layer import Layer
 from amalthea.nn.objects import deserialize_keras_object, serialize_keras_object, sharing_scope
 from amalthea.nn.registry import public
@@ -17,7 +18,7 @@ from amalthea.saving import directories, sharded
 from amalthea.saving.archive import Archive, read_archive, read_json, write_archive
 from amalthea.saving.atomic import atomic_file
 from amalthea.saving.budget import weight_budget
-from amalthea.saving.errors import SavedFileError, refuse
+from amalthea.saving.errors import PathError, SavedFileError, refuse
 from amalthea.saving.hdf5 import WeightsFile, write_weights
 from amalthea.saving.state import collect, collect_assets, restore, stateful_objects
 
@@ -53,7 +54,7 @@ def save_model(model: Any, filepath: Path, overwrite: bool = True, zipped: bool 
     kwargs.pop("include_optimizer", None)
     if kwargs:
         raise ValueError(f"[save_model] unknown arguments: {sorted(kwargs)}. Fix: leave them out.")
-    path = os.fspath(filepath)
+    path = path_of(filepath, "save_model")
     zipped = True if zipped is None else zipped
     if path.endswith((".h5", ".hdf5")):
         raise ValueError(
@@ -130,7 +131,7 @@ def load_model(
     >>> bool(np.all(am.saving.load_model(path)(x).numpy() == model(x).numpy()))
     True
     """
-    path = os.fspath(filepath)
+    path = path_of(filepath, "load_model")
     where = f"load_model('{os.path.basename(path)}')"
     if os.path.isdir(path):
         return from_archive(directories.read_directory(path, where), where, custom_objects, compile, safe_mode)
@@ -209,7 +210,7 @@ def save_weights(
     >>> am.saving.save_weights(model, path)
     >>> am.saving.load_weights(model, path)
     """
-    path = os.fspath(filepath)
+    path = path_of(filepath, "save_weights")
     ending = (".weights.h5",) if max_shard_size is None else (".weights.h5", ".weights.json")
     if not path.endswith(ending):
         raise ValueError(
@@ -257,7 +258,7 @@ def load_weights(model: Any, filepath: Path, skip_mismatch: bool = False, **kwar
     if kwargs:
         raise ValueError(f"[load_weights] unknown arguments: {sorted(kwargs)}. Fix: leave them out.")
     check_built(model, "load_weights")
-    path = os.fspath(filepath)
+    path = path_of(filepath, "load_weights")
     where = f"load_weights('{os.path.basename(path)}')"
     if not os.path.exists(path):
         raise FileNotFoundError(f"[{where}] there is no such file. Received: {path!r}. Fix: check the path.")
@@ -295,10 +296,32 @@ def may_write(path: str, overwrite: bool) -> bool:
     """Whether `path` is free or may be replaced; asks on the terminal when `overwrite` is False."""
     if overwrite or not os.path.exists(path):
         return True
-    answer = input(f"[save] {path} already exists - overwrite? [y/n] ").strip().lower()
-    while answer not in ("y", "n"):
-        answer = input('Enter "y" (overwrite) or "n" (cancel). ').strip().lower()
+    try:
+        answer = input(f"[save] {path} already exists - overwrite? [y/n] ").strip().lower()
+        while answer not in ("y", "n"):
+            answer = input('Enter "y" (overwrite) or "n" (cancel). ').strip().lower()
+    except EOFError:
+        fail(
+            FileExistsError,
+            f"{path!r} exists already, and there is nobody at a terminal who could be asked whether to replace it",
+            where="save",
+            received="overwrite=False",
+            fix="save to another path, or pass overwrite=True",
+        )
     return answer == "y"
+
+
+def path_of(filepath: Any, where: str) -> str:
+    """A path as a string; refuses what is none."""
+    if not isinstance(filepath, (str, os.PathLike)):
+        fail(
+            PathError,
+            "the path must be a string or a pathlib.Path",
+            where=where,
+            received=f"filepath={filepath!r} of type {type(filepath).__name__}",
+            fix="pass for example 'model.weights.h5'" if "weights" in where else "pass for example 'model.keras'",
+        )
+    return os.fspath(filepath)
 
 
 def to_bytes(model: Any) -> bytes:

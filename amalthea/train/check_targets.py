@@ -43,7 +43,7 @@ def check_shapes(loss: Any, target: Any, output: Any, name: str) -> None:
         loss: the loss of this output; only built-in ones are checked.
         target: targets, with a `shape` (None for unknown dimensions).
         output: the output.
-        name: name of the output.
+        name: what errors call the output: "output 'dense'".
 
     Raises:
         ShapeError: if the shapes cannot belong together.
@@ -67,16 +67,18 @@ def check_shapes(loss: Any, target: Any, output: Any, name: str) -> None:
     else:
         if _fits(true, pred) or _fits(_less_last(true, len(pred)), pred) or _fits(true, _less_last(pred, len(true))):
             return
-        fix = "make the last layer's units (or the targets' last axis) agree"
+        fix = f"give the targets shape {_fits_text(pred)}"
+        if len(true) == len(pred) and _fits(true[:-1], pred[:-1]):
+            fix += f", or the last layer {_units(true[-1])} instead of {pred[-1]}"
         if len(true) < len(pred) or (true and true[-1] == 1):
             if kind == "categorical_crossentropy":
                 fix = 'the targets look like class indices: use loss="sparse_categorical_crossentropy"'
             elif _fits(true, pred[:-1]) and len(pred) > 1:
-                fix = f"give the targets shape {_fits_text(pred)}, or the output {pred[-1]} -> 1 units"
+                fix = f"give the targets shape {_fits_text(pred)}, or the last layer 1 unit instead of {pred[-1]}"
         expected = _fits_text(pred)
     fail(
         ShapeError,
-        f"{kind} cannot compare the targets with output {name!r}: it expects targets of shape {expected}",
+        f"{kind} cannot compare the targets with {name}: it expects targets of shape {expected}",
         where="loss",
         received=f"y {true}, output {pred}",
         fix=fix,
@@ -91,6 +93,10 @@ def _less_last(shape: tuple, rank: int) -> tuple:
     return shape[:-1] if len(shape) == rank + 1 and shape[-1] == 1 else shape
 
 
+def _units(count: int | None) -> str:
+    return "1 unit" if count == 1 else f"{count} units"
+
+
 def _fits_text(shape: tuple) -> str:
     return "(" + ", ".join("None" if d is None else str(d) for d in shape) + ("," if len(shape) == 1 else "") + ")"
 
@@ -101,7 +107,7 @@ def label_rule(loss: Any, path: Path, name: str, output: Any) -> LabelRule | Non
     Args:
         loss: the loss.
         path: path of its output.
-        name: name of its output.
+        name: what errors call its output: "output 'dense'".
         output: the output, with a `shape`.
     """
     kind = built_in_name(loss)
@@ -130,7 +136,7 @@ def check_labels(rule: LabelRule, target: Any, weights: Any = None, where: str =
     Raises:
         ValueError: if a target is NaN or out of range.
 
-    >>> check_labels(LabelRule((), "y", 3, None), np.array([0, 2, 1]))
+    >>> check_labels(LabelRule((), "the output", 3, None), np.array([0, 2, 1]))
     """
     if isinstance(target, Tensor):
         target = target.numpy()
@@ -145,7 +151,7 @@ def check_labels(rule: LabelRule, target: Any, weights: Any = None, where: str =
             rows = np.unique(np.nonzero(np.isnan(target))[0])
             fail(
                 ArgumentError,
-                f"the targets of output {rule.name!r} hold NaN, so the loss would be NaN",
+                f"the targets of {rule.name} hold NaN, so the loss would be NaN",
                 where=where,
                 received=f"NaN in {len(rows)} of {len(target)} samples, first at index {int(rows[0])}",
                 fix="remove these samples, or give them sample_weight 0 and a number as target",
@@ -167,7 +173,7 @@ def check_labels(rule: LabelRule, target: Any, weights: Any = None, where: str =
     first = target[bad].flat[0]
     fail(
         ArgumentError,
-        f"the targets of output {rule.name!r} name classes that the model does not have: it has {rule.classes}, "
+        f"the targets of {rule.name} name classes that the model does not have: it has {rule.classes}, "
         f"numbered 0 to {rule.classes - 1}",
         where=where,
         received=f"targets from {low} to {high}, the first bad one is {first}",

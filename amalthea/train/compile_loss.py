@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from amalthea import ops
@@ -20,6 +21,7 @@ class Term(NamedTuple):
     loss: Any
     weight: float | None
     name: str
+    shown: str  # what errors call its output
 
 
 class CompileLoss:
@@ -33,12 +35,19 @@ class CompileLoss:
         loss: the `loss` argument of `compile`.
         loss_weights: the `loss_weights` argument of `compile`.
         output_names: names of the model's outputs, or None.
+        shown_outputs: gives the names by which errors call the outputs; by default `output_names`.
 
     Raises:
         ValueError: if losses, weights, targets and outputs do not match.
     """
 
-    def __init__(self, loss: Any, loss_weights: Any = None, output_names: list[str] | None = None) -> None:
+    def __init__(
+        self,
+        loss: Any,
+        loss_weights: Any = None,
+        output_names: list[str] | None = None,
+        shown_outputs: Callable[[], list[str] | None] | None = None,
+    ) -> None:
         if loss_weights is not None and not isinstance(loss_weights, (list, tuple, dict, float, int)):
             fail(
                 ArgumentError,
@@ -50,6 +59,7 @@ class CompileLoss:
         self.loss = loss
         self.loss_weights = loss_weights
         self.output_names = list(output_names) if output_names else None
+        self.shown_outputs = shown_outputs or (lambda: self.output_names)
         self.name = "compile_loss"
         self.built = False
         self.terms: list[Term] = []
@@ -84,8 +94,9 @@ class CompileLoss:
             first = tree.flatten(output)[0] if is_nested(output) else output
             found = get_loss(identifier, target, first) if not is_nested(target) else get_loss(identifier, first, first)
             weight = weights.get(path)
-            self.terms.append(Term(path, found, weight, _term_name(path, names.get(path), found)))
-        rules = [label_rule(term.loss, term.path, term.name, at(y_pred, term.path)) for term in self.terms]
+            name = _term_name(path, names.get(path), found)
+            self.terms.append(Term(path, found, weight, name, self._shown(path, paths, name)))
+        rules = [label_rule(term.loss, term.path, term.shown, at(y_pred, term.path)) for term in self.terms]
         self.label_rules = [rule for rule in rules if rule is not None]
         self.metrics = [metrics.Mean(name=f"{term.name}_loss") for term in self.terms] if len(self.terms) > 1 else []
         self._form = tree.map_structure(lambda _: 0, y_pred)
@@ -107,7 +118,7 @@ class CompileLoss:
                 ArgumentError,
                 "the loss needs targets, and none were given",
                 where="fit",
-                received=f"y=None, loss={_describe_loss(self.loss)}",
+                received=f"y=None, loss={describe_loss(self.loss)}",
                 fix="pass y, or yield (x, y) from the data set; a model without targets needs no loss in compile",
             )
         if not self.built:
@@ -116,7 +127,7 @@ class CompileLoss:
         if is_nested(sample_weight):
             sample_weight = self._align(sample_weight, y_pred, argument="sample_weight")
         total = None
-        for index, (path, loss, weight, _) in enumerate(self.terms):
+        for index, (path, loss, weight, _, shown) in enumerate(self.terms):
             target, output = _target(y_true, path), at(y_pred, path)
             if target is None:
                 fail(
@@ -127,7 +138,7 @@ class CompileLoss:
                     fix="give a target for it, or None as its loss",
                 )
             weights = _target(sample_weight, path) if is_nested(sample_weight) else sample_weight
-            check_shapes(loss, target, output, self.terms[index].name)
+            check_shapes(loss, target, output, shown)
             value = ops.cast(loss(target, output, weights), config.floatx())
             if self.metrics:
                 # the single losses are reported as they are, without their weights
@@ -159,6 +170,13 @@ class CompileLoss:
         if known is not None and len(known) == len(paths):
             return dict(zip(paths, known, strict=True))
         return dict.fromkeys(paths)
+
+    def _shown(self, path: Path, paths: list[Path], name: str) -> str:
+        """What errors call an output."""
+        shown = self.shown_outputs()
+        if shown and len(shown) == len(paths) and path in paths:
+            return f"output {shown[paths.index(path)]!r}"
+        return f"output {name!r}" if len(paths) > 1 else "the output"
 
     def _spread(
         self, value: Any, argument: str, y_pred: Any, paths: list[Path], names: dict[Path, str | None]
@@ -209,7 +227,7 @@ class CompileLoss:
             ArgumentError,
             f"`{argument}` does not match the outputs of the model",
             where="compile",
-            received=f"{argument}={_describe_loss(value)}, {described}",
+            received=f"{argument}={describe_loss(value)}, {described}",
             fix=fix,
         )
 
@@ -271,11 +289,16 @@ def _term_name(path: Path, output_name: str | None, loss: Any) -> str:
     return "/".join(map(str, path))
 
 
-def _describe_loss(value: Any) -> str:
+def describe_loss(value: Any) -> str:
+    """A loss argument as a person wrote it.
+
+    >>> describe_loss({"a": "mse"})
+    "{'a': 'mse'}"
+    """
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key!r}: {_describe_loss(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{key!r}: {describe_loss(item)}" for key, item in value.items()) + "}"
     if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(_describe_loss, value)) + "]"
+        return "[" + ", ".join(map(describe_loss, value)) + "]"
     if value is None or isinstance(value, (str, int, float)):
         return repr(value)
     return getattr(value, "__name__", None) or type(value).__name__

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
-from amalthea.core.errors import ArgumentError, fail
+from amalthea.core.errors import AmaltheaError, ArgumentError, fail
 from amalthea.nn import metrics as metrics_module
 from amalthea.nn import objects, optimizers
 from amalthea.nn.signatures import named
@@ -93,7 +95,9 @@ class Compiling:
                 chosen = _with_loss_scaling(chosen)
             self.optimizer = chosen
             self.loss = loss
-            self._compile_loss = None if loss is None else CompileLoss(loss, loss_weights, output_names)
+            self._compile_loss = (
+                None if loss is None else CompileLoss(loss, loss_weights, output_names, self._shown_outputs)
+            )
             self._compile_metrics = None
             if metrics is not None or weighted_metrics is not None:
                 self._compile_metrics = CompileMetrics(metrics, weighted_metrics, output_names=output_names)
@@ -114,6 +118,22 @@ class Compiling:
                 "jit_compile": self.jit_compile,
             }
             self.compiled = True
+
+    def _shown_outputs(self) -> list[str] | None:
+        """The names by which errors call the outputs, where these have names."""
+        return getattr(self, "output_names", None)
+
+    def _label(self) -> str:
+        raise NotImplementedError
+
+    @contextlib.contextmanager
+    def _named_in_errors(self) -> Iterator[None]:
+        """Errors about losses and targets, which are raised outside the model's call, name the model too."""
+        try:
+            yield
+        except AmaltheaError as error:
+            error.layers = error.layers or (self._label(),)
+            raise
 
     def get_compile_config(self) -> dict[str, Any]:
         """The arguments of `compile` in a form that can be written to a file; empty if the model is not compiled.

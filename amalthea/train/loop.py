@@ -83,7 +83,7 @@ class Epochs:
         seen = 0
         while self._steps is None or seen < self._steps:
             wanted = self.execution.steps if self._steps is None else min(self.execution.steps, self._steps - seen)
-            batches = [to_batch(batch) for batch in islice(self._iterator, wanted)]  # type: ignore[arg-type]
+            batches = [to_batch(batch, self.adapter.where) for batch in islice(self._iterator, wanted)]  # type: ignore[arg-type]
             if not batches and seen == 0 and self._taken and self.adapter.restarts:
                 # the epoch before ended with the last batch of the data
                 self._restart()

@@ -7,6 +7,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
+from amalthea.core.errors import ArgumentError, fail
+
 REDRAW_EVERY = 0.1
 """Seconds between two drawings of the bar."""
 
@@ -21,6 +25,21 @@ def is_interactive() -> bool:
     True
     """
     return "ipykernel" in sys.modules or bool(getattr(sys.stdout, "isatty", lambda: False)())
+
+
+def check_verbose(verbose: Any, where: str) -> None:
+    """Refuse a `verbose` that is none of 0, 1, 2 and "auto".
+
+    >>> check_verbose("auto", "fit")
+    """
+    if verbose != "auto" and (not isinstance(verbose, (int, np.integer)) or verbose not in (0, 1, 2)):
+        fail(
+            ArgumentError,
+            '`verbose` must be 0, 1, 2 or "auto"',
+            where=where,
+            received=f"verbose={verbose!r}",
+            fix="0 is silent, 1 shows a bar, 2 one line an epoch",
+        )
 
 
 def format_duration(seconds: float) -> str:

@@ -172,9 +172,10 @@ class Stepping(Compiling):
 
     def _compute_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> Any:
         # older code overrides compute_loss without the argument `training`
-        if "training" in inspect.signature(self.compute_loss).parameters:
-            return self.compute_loss(x, y, y_pred, sample_weight, training=training)
-        return self.compute_loss(x, y, y_pred, sample_weight)
+        with self._named_in_errors():
+            if "training" in inspect.signature(self.compute_loss).parameters:
+                return self.compute_loss(x, y, y_pred, sample_weight, training=training)
+            return self.compute_loss(x, y, y_pred, sample_weight)
 
 
 def _runner(step: Callable[[Any], Any], eagerly: bool) -> Callable[[list[Any]], Any]:

@@ -9,17 +9,22 @@ import numpy as np
 from amalthea.core import tree
 from amalthea.core.errors import ArgumentError, fail
 from amalthea.core.tensor import KerasTensor
-from amalthea.data.adapters import get_adapter
+from amalthea.data.adapters import check_count, get_adapter
 from amalthea.data.arrays import ArrayAdapter, convert, train_validation_split
 from amalthea.data.batches import to_batch, unpack_x_y_sample_weight
 from amalthea.data.protocol import DataAdapter
-from amalthea.data.weights import check_class_weight
+from amalthea.data.weights import check_class_weight, check_weights_are_numbers
 from amalthea.nn.signatures import named, own_parameters, refuse_unknown
 from amalthea.train.callbacks.callback_list import CallbackList
 from amalthea.train.callbacks.logs import pythonify_logs
+from amalthea.train.compile_loss import describe_loss
 from amalthea.train.compile_metrics import CompileMetrics
 from amalthea.train.loop import Epochs, Execution, Interrupts
+from amalthea.train.progress import check_verbose
 from amalthea.train.stepping import Stepping
+
+VALIDATION = "fit(validation_data=...)"
+"""What errors call the evaluation inside `fit`."""
 
 
 class Trainer(Stepping):
@@ -90,6 +95,7 @@ class Trainer(Stepping):
         ['loss']
         """
         self._assert_compile_called("fit")
+        check_verbose(verbose, "fit")
         _check_epochs(epochs, initial_epoch, validation_freq)
         if validation_split and validation_data is None:
             (x, y, sample_weight), validation_data = train_validation_split(x, y, sample_weight, validation_split)
@@ -99,11 +105,14 @@ class Trainer(Stepping):
         held_out = None
         if validation_data is not None:
             held_out = self._validation(
-                validation_data, validation_batch_size or batch_size, validation_steps, epochs - initial_epoch
+                validation_data,
+                batch_size if validation_batch_size is None else validation_batch_size,
+                validation_steps,
+                epochs - initial_epoch,
             )
         self._prepare(adapter, "fit")
         if held_out is not None:
-            self._check_all_labels(held_out.adapter, "fit(validation_data=...)")
+            self._check_all_labels(held_out.adapter, VALIDATION)
         if not isinstance(callbacks, CallbackList):
             callbacks = CallbackList(
                 callbacks,
@@ -167,7 +176,7 @@ class Trainer(Stepping):
             return {}
         results = pythonify_logs(self._latest(logs))
         if held_out is not None and _is_due(epoch, freq):
-            validation = self._evaluate(held_out, callbacks)
+            validation = self._evaluate(held_out, callbacks, VALIDATION)
             results.update({f"val_{name}": value for name, value in validation.items()})
         callbacks.on_epoch_end(epoch, results)
         return results
@@ -204,6 +213,7 @@ class Trainer(Stepping):
             ValueError: if the model is not compiled, or data and arguments do not fit together.
         """
         self._assert_compile_called("evaluate")
+        check_verbose(verbose, "evaluate")
         if kwargs:
             refuse_unknown("evaluate", kwargs, [p.name for p in own_parameters(Trainer.evaluate)])
         adapter = get_adapter(x, y, sample_weight, batch_size, steps, where="evaluate")
@@ -223,7 +233,7 @@ class Trainer(Stepping):
             data.close()
         return results if return_dict else self._in_order(results)
 
-    def _evaluate(self, data: Epochs, callbacks: CallbackList) -> dict[str, Any]:
+    def _evaluate(self, data: Epochs, callbacks: CallbackList, where: str = "evaluate") -> dict[str, Any]:
         self.make_test_function()
         self.stop_evaluating = False
         callbacks.on_test_begin()
@@ -234,7 +244,7 @@ class Trainer(Stepping):
         for begin, end, batches in data.epoch():
             if look:
                 for batch in batches:
-                    self._check_labels(batch, "evaluate")
+                    self._check_labels(batch, where)
             callbacks.on_test_batch_begin(begin)
             logs = self.test_function(batches)
             callbacks.on_test_batch_end(end, _checked(logs, "test_step"))
@@ -270,6 +280,7 @@ class Trainer(Stepping):
         >>> model.predict(np.ones((5, 2)), verbose=0).shape
         (5, 3)
         """
+        check_verbose(verbose, "predict")
         adapter = get_adapter(x, None, None, batch_size, steps, where="predict")
         _check_endless(adapter, steps, 1, "predict", "steps")
         data = Epochs(adapter, steps, Execution(self.steps_per_execution))
@@ -345,7 +356,7 @@ class Trainer(Stepping):
             NumPy array, or a structure of them where the model has several outputs.
         """
         self.make_predict_function()
-        batch = to_batch((convert(x, "x", "predict_on_batch"),))
+        batch = to_batch((convert(x, "x", "predict_on_batch"),), "predict_on_batch")
         return tree.map_structure(np.asarray, self.predict_function([batch])[0])
 
     def _one_batch(self, x: Any, y: Any, sample_weight: Any, class_weight: Any, where: str) -> Any:
@@ -353,7 +364,7 @@ class Trainer(Stepping):
             class_weight = check_class_weight(class_weight, where)
         adapter = ArrayAdapter(x, y, sample_weight, None, 1, False, class_weight, where)
         self._prepare(adapter, where)
-        return to_batch(adapter.first())
+        return to_batch(adapter.first(), where)
 
     def _run_one(self, run: Any, batch: Any, step: str, return_dict: bool) -> Any:
         self.reset_metrics()
@@ -367,7 +378,7 @@ class Trainer(Stepping):
         unbuilt = not self.built or any(part is not None and not part.built for part in (loss, metrics))  # type: ignore[attr-defined]
         if unbuilt:
             try:
-                self._build_from(adapter.first())
+                self._build_from(adapter.first(), where)
             except Exception:
                 # A step of the user's own may call the model in its own way; then it is built when that step is traced.
                 if not custom:
@@ -377,7 +388,7 @@ class Trainer(Stepping):
         if not custom:
             self._check_all_labels(adapter, where)
 
-    def _build_from(self, batch: Any) -> None:
+    def _build_from(self, batch: Any, where: str) -> None:
         # A model made of symbolic tensors knows its outputs for any batch size without being called again.
         known = self.built and getattr(self, "inputs", None) is not None  # type: ignore[attr-defined]
 
@@ -386,7 +397,7 @@ class Trainer(Stepping):
                 return None
             return KerasTensor((None, *leaf.shape[1:]) if known and leaf.shape else leaf.shape, leaf.dtype)
 
-        symbols = tree.map_structure(symbol, to_batch(batch))
+        symbols = tree.map_structure(symbol, to_batch(batch, where))
         x, y, _ = unpack_x_y_sample_weight(symbols)
         y_pred = self._call(x, training=False)
         for part in (self._compile_loss, self._compile_metrics):
@@ -394,23 +405,51 @@ class Trainer(Stepping):
             if part is not None and not part.built and y is not None:
                 part.build(y, y_pred)
 
+    def _is_custom(self) -> bool:
+        """Whether the user's own code decides what becomes of targets."""
+        kind = type(self)
+        return (
+            kind.train_step is not Stepping.train_step
+            or kind.test_step is not Stepping.test_step
+            or kind.compute_loss is not Stepping.compute_loss
+        )
+
+    def _refuse_missing_targets(self, where: str) -> None:
+        fixes = {
+            "fit": "pass y, or yield (x, y) from the data set; a model without targets needs no loss in compile",
+            "evaluate": "pass y, or yield (x, y) from the data set; for outputs alone use predict(x)",
+            VALIDATION: "pass validation_data=(x, y), or a data set that yields (x, y)",
+        }
+        fail(
+            ArgumentError,
+            "the loss needs targets, and none were given",
+            where=where,
+            received=f"y=None, loss={describe_loss(self.loss)}",
+            fix=fixes.get(where, "pass y"),
+        )
+
     def _check_all_labels(self, adapter: DataAdapter, where: str) -> None:
         if isinstance(adapter, ArrayAdapter):
             self._check_labels(adapter.data, where)
 
     def _check_labels(self, batch: Any, where: str) -> None:
         loss = self._compile_loss
-        if loss is None or not loss.built or type(self).train_step is not Stepping.train_step:
+        if loss is None or self._is_custom():
             return
         _, y, sample_weight = unpack_x_y_sample_weight(batch)
-        if y is not None:
+        with self._named_in_errors():
+            if y is None:
+                self._refuse_missing_targets(where)
             loss.check_labels(y, sample_weight, where)
+            check_weights_are_numbers(sample_weight, where)
 
     def _validation(self, given: Any, batch_size: int | None, steps: int | None, epochs: int) -> Epochs:
-        where = "fit(validation_data=...)"
+        where = VALIDATION
         x, y, sample_weight = (
             unpack_x_y_sample_weight(given) if isinstance(given, (tuple, list)) else (given, None, None)
         )
+        for name, value in (("validation_batch_size", batch_size), ("validation_steps", steps)):
+            check_count(name, value, "fit")
         adapter = get_adapter(x, y, sample_weight, batch_size, steps, where=where)
         _check_endless(adapter, steps, epochs, where, "validation_steps")
         return Epochs(adapter, steps, Execution(self.steps_per_execution))

@@ -8,7 +8,7 @@ from amalthea import ops
 from amalthea.core import tree
 from amalthea.core.config import floatx
 from amalthea.core.dtypes import is_integer
-from amalthea.core.errors import ShapeError, fail
+from amalthea.core.errors import ArgumentError, ShapeError, fail
 from amalthea.core.tensor import Tensor
 from amalthea.nn import dtype_policies
 from amalthea.nn.losses.alignment import TensorLike, same_rank
@@ -74,6 +74,15 @@ class Loss:
         Raises:
             ShapeError: shapes do not belong together.
         """
+        for argument, value in (("y_true", y_true), ("y_pred", y_pred)):
+            if value is None:
+                fail(
+                    ArgumentError,
+                    f"the loss compares targets with predictions, and `{argument}` is missing",
+                    where=self.name,
+                    received=f"{argument}=None",
+                    fix="pass loss(y_true, y_pred), two tensors of the same shape",
+                )
         in_mask = mask_of(y_pred)
         dtype = self.dtype
         if isinstance(y_pred, (list, tuple, dict)) or isinstance(y_true, (tuple, dict)):
@@ -83,6 +92,14 @@ class Loss:
             y_pred = ops.convert_to_tensor(y_pred, dtype=dtype)
             y_true = self._convert_target(y_true)
         losses = self.call(y_true, y_pred)
+        if losses is None:
+            fail(
+                ArgumentError,
+                "the loss returned nothing",
+                where=self.name,
+                received="None",
+                fix="end it with `return` and one loss for each sample",
+            )
         out_mask = mask_of(losses)
         if in_mask is not None and out_mask is not None:
             in_mask = ops.logical_and(in_mask, out_mask)

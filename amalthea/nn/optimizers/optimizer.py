@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 import re
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -12,10 +11,11 @@ from amalthea import ops
 from amalthea.core.config import floatx
 from amalthea.core.context import context, eager_scope, name_scope, no_tapes
 from amalthea.core.function import function
-from amalthea.core.tensor import Tensor, as_tensor
+from amalthea.core.tensor import KerasTensor, Tensor, as_tensor
 from amalthea.core.variable import Variable
 from amalthea.nn.naming import auto_name
 from amalthea.nn.objects import deserialize_keras_object, public, serialize_keras_object
+from amalthea.nn.optimizers.checks import check_variables, checked_pairs, checked_rate, is_number
 from amalthea.nn.optimizers.conditional import only_where
 from amalthea.nn.optimizers.gradients import clip_by_global_norm, clip_by_norm, fitting
 from amalthea.nn.optimizers.schedules import BUILT_IN, LearningRateSchedule
@@ -130,19 +130,14 @@ class Optimizer(OptimizerState):
     def _standardize_learning_rate(self, value: Any) -> Any:
         if isinstance(value, (Variable, LearningRateSchedule)):
             return value
-        if (isinstance(value, numbers.Real) and not isinstance(value, bool)) or _is_scalar(value):
-            return Variable(
-                float(value),
-                name="learning_rate",
-                dtype=floatx(),
-                trainable=False,
-                aggregation="only_first_replica",
-            )
-        if callable(value):
+        if not is_number(value) and callable(value):
             return value
-        raise ValueError(
-            f"[{self.name}] `learning_rate` must be a number, a LearningRateSchedule, or a function that gives one. "
-            f"Received: learning_rate={value!r} of type {type(value).__name__}. Fix: pass for example 0.001."
+        return Variable(
+            checked_rate(value, self.name),
+            name="learning_rate",
+            dtype=floatx(),
+            trainable=False,
+            aggregation="only_first_replica",
         )
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -207,7 +202,8 @@ class Optimizer(OptimizerState):
             self._learning_rate = value
             self._compiled.clear()
         elif isinstance(current, Variable):
-            current.assign(value)
+            symbolic = isinstance(value, (KerasTensor, Variable))
+            current.assign(value if symbolic else checked_rate(value, self.name))
         else:
             raise TypeError(
                 f"[{self.name}] the learning rate follows {type(current).__name__} and cannot be set to a number. "
@@ -267,8 +263,7 @@ class Optimizer(OptimizerState):
         >>> int(am.optimizers.SGD(0.5).apply_gradients([([1.0, 1.0], w)]))
         1
         """
-        pairs = list(grads_and_vars)
-        self.apply([gradient for gradient, _ in pairs], [variable for _, variable in pairs])
+        self.apply(*checked_pairs(grads_and_vars, f"{type(self).__name__}.apply_gradients"))
         return self._iterations
 
     def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Variable] | None = None) -> None:
@@ -380,6 +375,7 @@ class Optimizer(OptimizerState):
             variables = self._trainable_variables
         else:
             variables = list(trainable_variables)
+            check_variables(variables, self.name)
             if not self.built:
                 self.build(variables)
                 self.built = True
@@ -585,8 +581,3 @@ class Optimizer(OptimizerState):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"
-
-
-def _is_scalar(value: Any) -> bool:
-    """Whether this is a tensor or array of one number."""
-    return getattr(value, "shape", None) == () and not callable(value)

@@ -9,6 +9,7 @@ from typing import Any
 from amalthea import ops
 from amalthea.core.tensor import Tensor
 from amalthea.nn.objects import deserialize_keras_object, public, serialize_keras_object
+from amalthea.nn.optimizers.checks import check_numbers
 
 
 @public("keras.optimizers.schedules.LearningRateSchedule")
@@ -96,6 +97,12 @@ class ExponentialDecay(LearningRateSchedule):
         self.decay_rate = decay_rate
         self.staircase = staircase
         self.name = name
+        check_numbers(
+            type(self).__name__,
+            initial_learning_rate=initial_learning_rate,
+            decay_steps=decay_steps,
+            decay_rate=decay_rate,
+        )
         self._check_positive("decay_steps", decay_steps)
 
     def __call__(self, step: Any) -> Tensor:
@@ -190,6 +197,13 @@ class PolynomialDecay(LearningRateSchedule):
         self.power = power
         self.cycle = cycle
         self.name = name
+        check_numbers(
+            type(self).__name__,
+            initial_learning_rate=initial_learning_rate,
+            decay_steps=decay_steps,
+            end_learning_rate=end_learning_rate,
+            power=power,
+        )
         self._check_positive("decay_steps", decay_steps)
 
     def __call__(self, step: Any) -> Tensor:
@@ -247,6 +261,12 @@ class InverseTimeDecay(LearningRateSchedule):
         self.decay_rate = decay_rate
         self.staircase = staircase
         self.name = name
+        check_numbers(
+            type(self).__name__,
+            initial_learning_rate=initial_learning_rate,
+            decay_steps=decay_steps,
+            decay_rate=decay_rate,
+        )
         self._check_positive("decay_steps", decay_steps)
 
     def __call__(self, step: Any) -> Tensor:
@@ -305,6 +325,14 @@ class CosineDecay(LearningRateSchedule):
         self.name = name
         self.warmup_target = warmup_target
         self.warmup_steps = warmup_steps
+        check_numbers(
+            type(self).__name__,
+            initial_learning_rate=initial_learning_rate,
+            decay_steps=decay_steps,
+            alpha=alpha,
+            warmup_target=warmup_target,
+            warmup_steps=warmup_steps,
+        )
         self._check_positive("decay_steps", decay_steps)
 
     def __call__(self, step: Any) -> Tensor:
@@ -368,6 +396,14 @@ class CosineDecayRestarts(LearningRateSchedule):
         self._m_mul = m_mul
         self.alpha = alpha
         self.name = name
+        check_numbers(
+            type(self).__name__,
+            initial_learning_rate=initial_learning_rate,
+            first_decay_steps=first_decay_steps,
+            t_mul=t_mul,
+            m_mul=m_mul,
+            alpha=alpha,
+        )
         self._check_positive("first_decay_steps", first_decay_steps)
 
     def __call__(self, step: Any) -> Tensor:

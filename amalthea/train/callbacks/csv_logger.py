@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from amalthea.core.errors import fail
 from amalthea.train.callbacks.callback import Callback, Logs
 
 
@@ -35,6 +36,15 @@ class CSVLogger(Callback):
 
     def on_train_begin(self, logs: Logs = None) -> None:
         self._abort()
+        folder = os.path.dirname(self.filename)
+        if folder and not os.path.isdir(folder):
+            fail(
+                FileNotFoundError,
+                f"the folder {folder!r} does not exist",
+                where="CSVLogger",
+                received=f"filename={self.filename!r}",
+                fix="create it, or choose another path",
+            )
         self.append_header = True
         if self.append and os.path.exists(self.filename):
             with open(self.filename) as there:

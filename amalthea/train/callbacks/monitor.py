@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from amalthea.core.errors import ArgumentError, fail
+from amalthea.nn.signatures import near_names
 from amalthea.train.callbacks.callback import Callback
 
 
@@ -44,6 +45,16 @@ class MonitorCallback(Callback):
     def _set_monitor_op(self) -> None:
         direction = {"min": "down", "max": "up"}.get(self.mode) or self._direction()
         if direction is None:
+            known = self._result_names()
+            near = near_names(self.monitor, known)
+            if near and self.monitor not in known:
+                fail(
+                    ArgumentError,
+                    f"there is no result {self.monitor!r}",
+                    where=type(self).__name__,
+                    received=f"monitor={self.monitor!r}",
+                    fix=f"write monitor={' or monitor='.join(map(repr, near))}",
+                )
             fail(
                 ArgumentError,
                 f"whether {self.monitor!r} shall rise or fall cannot be told from its name",
@@ -52,6 +63,15 @@ class MonitorCallback(Callback):
                 fix="pass mode='max' or mode='min'",
             )
         self.monitor_op = operator.gt if direction == "up" else operator.lt
+
+    def _result_names(self) -> list[str]:
+        """The names of the results that the model gives, with and without validation."""
+        names = ["loss"]
+        for metric in getattr(self._model, "metrics", None) or []:
+            inner = getattr(metric, "metrics", None)
+            names += [m.name for m in (inner if isinstance(inner, (list, tuple)) else [metric])]
+        names = list(dict.fromkeys(names))
+        return [*names, *(f"val_{name}" for name in names)]
 
     def _direction(self) -> str | None:
         name = self.monitor.removeprefix("val_")
@@ -79,9 +99,11 @@ class MonitorCallback(Callback):
         return bool(self.monitor_op(value - delta, reference))  # type: ignore[misc]
 
     def _missing(self, logs: dict[str, Any], consequence: str) -> None:
+        near = near_names(self.monitor, logs)
         warnings.warn(
             f"{type(self).__name__}: there is no result {self.monitor!r}, so {consequence}. "
             f"Results: {', '.join(map(repr, logs)) or 'none'}"
-            + (". Fix: pass validation_data to fit" if self.monitor.startswith("val_") else ""),
+            + (f". Fix: did you mean {' or '.join(map(repr, near))}?" if near else "")
+            + (". Fix: pass validation_data to fit" if self.monitor.startswith("val_") and not near else ""),
             stacklevel=4,
         )
