@@ -42,7 +42,8 @@ _MODULES = (
 )
 _NAMES = {
     "amalthea.core.device": ("device", "devices"),
-    "amalthea.core.derivatives": ("custom_gradient", "grad", "value_and_grad", "vjp"),
+    "amalthea.core.custom_gradient": ("custom_gradient",),
+    "amalthea.core.derivatives": ("grad", "value_and_grad", "vjp"),
     "amalthea.core.errors": (
         "AmaltheaError",
         "ArgumentError",

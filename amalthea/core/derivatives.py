@@ -1,17 +1,13 @@
-"""Derivatives as functions: `grad`, `value_and_grad`, `vjp`, `custom_gradient`; all of them use the tape."""
+"""Derivatives as functions: `grad`, `value_and_grad`, `vjp`; all of them use the tape."""
 
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from amalthea.core import dtypes, tree
-from amalthea.core.context import context
 from amalthea.core.errors import ArgumentError, GradientError, fail
-from amalthea.core.node import fill, slots
-from amalthea.core.op import Composite
 from amalthea.core.registry import registry
 from amalthea.core.tape import GradientTape
 from amalthea.core.tensor import Tensor, as_tensor, key_of
@@ -116,81 +112,3 @@ def vjp(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any
         return tuple(tape.gradient(result, sources, output_gradients, unconnected_gradients="zero"))
 
     return result, pull
-
-
-def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a function its own gradient: it returns (result, backward), where `backward` takes the output's gradient
-    (one per output) and returns one per tensor argument.
-
-    >>> import amalthea as am
-    >>> @am.custom_gradient
-    ... def clipped(x):
-    ...     return x, lambda g: am.ops.clip(g, -1.0, 1.0)
-    >>> float(am.grad(lambda x: clipped(x) * 100.0)(1.0))
-    1.0
-    """
-
-    @functools.wraps(f)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        if not context.busy:
-            return _checked(f(*args, **kwargs), f)[0]
-        inputs: list[Tensor] = []
-        structure = slots(tree.map_structure(lambda x: as_tensor(x) if _is_value(x) else x, (args, kwargs)), inputs)
-        op = _Custom(f, structure)
-        return op.call(inputs)
-
-    return call
-
-
-def _is_value(x: Any) -> bool:
-    return hasattr(x, "shape") and hasattr(x, "dtype")
-
-
-def _checked(pair: Any, function: Callable[..., Any]) -> Any:
-    if not (isinstance(pair, tuple) and len(pair) == 2 and callable(pair[1])):
-        fail(
-            GradientError,
-            "a function with a custom gradient returns (result, backward)",
-            where=getattr(function, "__name__", "custom_gradient"),
-            received=type(pair).__name__,
-            fix="return result, lambda g: ...",
-        )
-    return pair
-
-
-class _Custom(Composite):
-    """A composite for one call of a function with its own gradient; known to no registry."""
-
-    def __init__(self, function: Callable[..., Any], structure: Any) -> None:
-        self.name = getattr(function, "__name__", "custom_gradient")
-        self.user, self.structure = function, structure
-        self.gradient = self.pull
-        self.tensors, self.static, self.variadic = ("inputs",), (), ()
-        self.signature = inspect.signature(lambda inputs: None)
-
-    def function(self, inputs: Sequence[Tensor]) -> Any:  # type: ignore[override]
-        from_slots = fill(self.structure, inputs)
-        return _checked(self.user(*from_slots[0], **from_slots[1]), self.user)[0]
-
-    def call(self, inputs: list[Tensor]) -> Any:
-        return self._call({"inputs": inputs})
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._call(self.bind(args, kwargs))
-
-    def converted(self, bound: dict[str, Any]) -> dict[str, Any]:
-        return bound
-
-    def pull(self, g: Any, out: Any, *inputs: Tensor) -> list[Any]:
-        args, kwargs = fill(self.structure, inputs)
-        backward = _checked(self.user(*args, **kwargs), self.user)[1]
-        grads = backward(*g) if isinstance(g, (tuple, list)) else backward(g)
-        grads = list(grads) if isinstance(grads, (tuple, list)) else [grads]
-        if len(grads) != len(inputs):
-            fail(
-                GradientError,
-                f"the backward function must return a gradient for each of the {len(inputs)} tensor arguments",
-                where=self.name,
-                received=f"{len(grads)} gradients",
-            )
-        return grads

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from amalthea.core import dtypes
-from amalthea.core.derivatives import custom_gradient as custom_gradient
+from amalthea.core.custom_gradient import custom_gradient as custom_gradient
 from amalthea.core.errors import ArgumentError, ShapeError, fail
 from amalthea.core.op import composite, export, nondifferentiable, primitive
 from amalthea.core.spec import TensorSpec

@@ -5,7 +5,7 @@ import pytest
 
 import amalthea as am
 from amalthea import ops
-from amalthea.core.derivatives import custom_gradient, grad, value_and_grad, vjp
+from amalthea.core.derivatives import grad, value_and_grad, vjp
 from amalthea.core.function import function
 from amalthea.core.tape import GradientTape
 from amalthea.core.tensor import Tensor, as_tensor
@@ -199,43 +199,6 @@ def test_grad_value_and_grad_vjp():
     np.testing.assert_allclose(pull(as_tensor([1.0, 1.0]))[0], [2.0, 4.0])
     with pytest.raises(ValueError, match="must return a scalar"):
         grad(lambda x: x)(as_tensor([1.0, 2.0]))
-
-
-@eager_and_compiled
-def test_custom_gradient(wrap):
-    @custom_gradient
-    def clipped(x):
-        return x * 1.0, lambda g: ops.clip(g, -1.0, 1.0)
-
-    def slope(x):
-        with GradientTape() as tape:
-            tape.watch(x)
-            y = clipped(x) * 100.0
-        return tape.gradient(y, x)
-
-    assert float(wrap(slope)(as_tensor(3.0))) == 1.0
-
-
-@pytest.mark.parametrize("wrap", [lambda f: f, function], ids=["eager", "traced"])
-def test_a_custom_gradient_of_a_function_that_returns_its_argument(wrap):
-    @custom_gradient
-    def reversed_gradient(x):
-        return x, lambda g: -g
-
-    assert grad(wrap(lambda x: reversed_gradient(x) * 100.0))(1.0).item() == -100.0
-
-
-def test_a_custom_gradient_survives_in_a_compiled_function_that_is_differentiated_from_outside():
-    @custom_gradient
-    def strange(x):
-        return x * 2.0, lambda g: g * 7.0
-
-    compiled = function(lambda x: strange(x) * 1.0)
-    x = as_tensor(1.0)
-    with GradientTape() as tape:
-        tape.watch(x)
-        y = compiled(x)
-    assert float(y) == 2.0 and float(tape.gradient(y, x)) == 7.0
 
 
 def test_a_tape_differentiates_through_a_compiled_function():

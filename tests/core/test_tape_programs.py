@@ -5,7 +5,7 @@ import pytest
 
 from amalthea import ops
 from amalthea.core import tape_programs
-from amalthea.core.derivatives import custom_gradient
+from amalthea.core.custom_gradient import custom_gradient
 from amalthea.core.tape import GradientTape
 from amalthea.core.tensor import as_tensor
 from amalthea.core.variable import Variable
