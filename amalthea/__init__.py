@@ -15,7 +15,7 @@ import importlib
 import sys
 from typing import Any
 
-from amalthea.nn.registry import when_missing
+from amalthea.nn.registry import when_missing as _when_missing
 
 __version__ = "0.1.0"
 
@@ -76,7 +76,12 @@ _WHERE = {name: module for module, names in _NAMES.items() for name in names}
 
 
 def version() -> str:
-    """The version of this package."""
+    """The version of this package.
+
+    >>> import amalthea as am
+    >>> am.version() == am.__version__
+    True
+    """
     return __version__
 
 
@@ -88,7 +93,7 @@ def _load_everything() -> None:
         importlib.import_module(f"amalthea.{module}")
 
 
-when_missing(_load_everything)
+_when_missing(_load_everything)
 
 
 def __getattr__(name: str) -> Any:

@@ -53,7 +53,7 @@ def draw(history: dict[str, list[float]], images: np.ndarray, labels: np.ndarray
     curve.plot(epochs, history["loss"], label="loss, training")
     curve.plot(epochs, history["val_loss"], label="loss, held out")
     curve.plot(epochs, history["val_accuracy"], label="accuracy, held out", linestyle="--")
-    curve.set(xlabel="epoch", ylim=(0, 1.05), title="Training")
+    curve.set(xlabel="epoch", ylim=(0, 1.05 * max(1.0, *history["loss"], *history["val_loss"])), title="Training")
     curve.xaxis.get_major_locator().set_params(integer=True)
     curve.legend()
     guesses = scores.argmax(axis=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "amalthea"
 FOLDERS = ("core", "ops", "compiler", "backends", "nn", "data", "train", "saving", "export", "models")
-PUBLIC = ("optimizers",)  # thin public modules that have modules of their own
 PUBLIC = {"datasets", "optimizers"}  # thin public packages, as thin as the public modules beside them
+ANYTHING = "*"  # stands for a module that only the running program knows
+LAZY = {"amalthea"}  # imports its public modules when they are first used
 FRAMEWORKS = {"tensorflow", "torch", "jax", "jaxlib", "keras", "flax", "mlx", "tinygrad"}
 BY_NAME = {("amalthea.core.backend", "amalthea.backends")}  # the one dynamic import: the core looks for a backend
 LONGEST = 600
@@ -55,11 +57,34 @@ def imports_of(path: Path, name: str, modules: set[str], running: bool = False) 
             for alias in node.names:
                 submodule = f"{base}.{alias.name}"
                 yield node.lineno, submodule if submodule in modules else base
-        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
-            called = ast.unparse(node.func)
-            target = str(node.args[0].value)
-            if called in ("importlib.import_module", "import_module", "__import__") and (name, target) not in BY_NAME:
+        elif isinstance(node, ast.Call) and is_import(node):
+            target = imported_name(node, name)
+            if target is None:
+                yield node.lineno, ANYTHING
+            elif (name, target) not in BY_NAME:
                 yield node.lineno, target
+
+
+def is_import(call: ast.Call) -> bool:
+    """Whether a call is one of `importlib.import_module(...)`, under whatever name, or `__import__(...)`."""
+    return ast.unparse(call.func).rpartition(".")[2] in ("import_module", "__import__")
+
+
+def imported_name(call: ast.Call, name: str) -> str | None:
+    """What an import by name imports: of `f"a.b.{c}"` the folder `a.b`; None where nothing can be told."""
+    given = call.args[0] if call.args else next((k.value for k in call.keywords if k.arg == "name"), None)
+    if isinstance(given, ast.Constant):
+        return str(given.value)
+    parts = given.values if isinstance(given, ast.JoinedStr) else []
+    text = ""
+    for part in parts:
+        if isinstance(part, ast.Constant):
+            text += str(part.value)
+        elif isinstance(part, ast.FormattedValue) and ast.unparse(part.value) == "__name__":
+            text += name
+        else:
+            break
+    return text.rpartition(".")[0] or None
 
 
 def height(module: str) -> int:
@@ -85,6 +110,16 @@ def foreign_imports(root: Path) -> list[str]:
         for name, path in modules.items()
         for line, to in imports_of(path, name, set(modules))
         if to.split(".")[0] in FRAMEWORKS and not name.startswith("amalthea.backends.")
+    ]
+
+
+def imports_of_anything(root: Path) -> list[str]:
+    modules = modules_of(root)
+    return [
+        f"{path.relative_to(root)}:{line}: {name} imports a module whose name is made at run time"
+        for name, path in modules.items()
+        for line, to in imports_of(path, name, set(modules))
+        if to == ANYTHING and name not in LAZY
     ]
 
 
@@ -148,6 +183,30 @@ def test_no_other_framework_outside_backends() -> None:
     assert foreign_imports(ROOT) == []
 
 
+def test_no_import_whose_target_only_the_running_program_knows() -> None:
+    assert imports_of_anything(ROOT) == []
+
+
+def test_the_readme_says_which_folders_are_still_to_come() -> None:
+    missing = [folder for folder in FOLDERS if not any((PACKAGE / folder).rglob("*.py"))]
+    said = re.findall(r"Still to come: (.*?)\. ", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert said == ([", ".join(f"`{folder}`" for folder in missing)] if missing else [])
+
+
+def test_nothing_is_defined_twice_at_the_top_of_a_file() -> None:
+    twice = []
+    for path in measured_files():
+        names = [
+            target.id
+            for node in ast.parse(path.read_text(encoding="utf-8")).body
+            if isinstance(node, ast.Assign)
+            for target in node.targets
+            if isinstance(target, ast.Name) and target.id.isupper()
+        ]
+        twice += [f"{path.relative_to(ROOT)}: {name}" for name in sorted(set(names)) if names.count(name) > 1]
+    assert twice == []
+
+
 def test_no_file_has_outgrown_its_name() -> None:
     long = {
         str(path.relative_to(ROOT)): n
@@ -183,6 +242,33 @@ def test_no_utils_drawers() -> None:
             {"core/a.py": "import importlib\nimportlib.import_module('amalthea.nn')\n", "nn/__init__.py": ""},
             ["amalthea/core/a.py:2: amalthea.core.a imports amalthea.nn, which stands above it"],
             id="an import by name",
+        ),
+        pytest.param(
+            upward_imports,
+            {"core/a.py": "def f(x):\n    return import_module(f'amalthea.nn.{x}')\n", "nn/__init__.py": ""},
+            ["amalthea/core/a.py:2: amalthea.core.a imports amalthea.nn, which stands above it"],
+            id="an import by a name with a part of it known",
+        ),
+        pytest.param(
+            imports_of_anything,
+            {"core/a.py": "import importlib as i\ni.import_module(name=where)\ni.import_module(f'{a}.b')\n"},
+            [
+                "amalthea/core/a.py:2: amalthea.core.a imports a module whose name is made at run time",
+                "amalthea/core/a.py:3: amalthea.core.a imports a module whose name is made at run time",
+            ],
+            id="an import by a name that is not known",
+        ),
+        pytest.param(
+            foreign_imports,
+            {"nn/a.py": "def f(x):\n    return __import__(f'jax.{x}')\n"},
+            ["amalthea/nn/a.py:2: amalthea.nn.a imports jax"],
+            id="another framework by name",
+        ),
+        pytest.param(
+            imports_of_anything,
+            {"backends/numpy/__init__.py": "import importlib\nimportlib.import_module(f'{__name__}.{x}')\n"},
+            [],
+            id="a part of the own package",
         ),
         pytest.param(
             upward_imports, {"ops/b.py": "from amalthea.core import a\n", "core/a.py": ""}, [], id="downwards is fine"

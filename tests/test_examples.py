@@ -79,3 +79,14 @@ def test_the_examples_run_as_scripts(name: str, tmp_path: Path) -> None:
 def test_the_readme_shows_the_examples_as_they_are(source: str) -> None:
     code = source.split('"""', 2)[2].strip()
     assert code in (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_picture_of_the_demo_shows_every_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from matplotlib import pyplot
+
+    demo = run((EXAMPLES / "digits_demo.py").read_text(encoding="utf-8"), {})
+    drawn = []
+    monkeypatch.setattr(pyplot, "close", drawn.append)
+    history = {"loss": [1.8, 0.5], "val_loss": [0.9, 0.4], "val_accuracy": [0.5, 0.9]}
+    demo["draw"](history, np.zeros((24, 64)), np.zeros(24, int), np.ones((24, 10)), tmp_path / "picture.png")
+    assert drawn[0].axes[0].get_ylim()[1] >= 1.8

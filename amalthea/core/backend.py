@@ -64,6 +64,8 @@ def set_backend(name: str) -> None:
     """Make the named backend compute from now on; tensors and variables move to it when they are next used.
 
     Raises ArgumentError for an unknown name and ImportError, with what to install, where its engine is missing.
+
+    >>> set_backend("numpy")
     """
     known = names()
     if name not in known:

@@ -15,7 +15,11 @@ _FORMATS = ("channels_last", "channels_first")
 
 
 def config_file() -> pathlib.Path:
-    """The configuration file: `config.json` in `~/.amalthea`, or in the folder that AMALTHEA_HOME names."""
+    """The configuration file: `config.json` in `~/.amalthea`, or in the folder that AMALTHEA_HOME names.
+
+    >>> config_file().name
+    'config.json'
+    """
     home = os.environ.get("AMALTHEA_HOME")
     return (pathlib.Path(home) if home else pathlib.Path.home() / ".amalthea") / "config.json"
 
@@ -47,34 +51,55 @@ def _load() -> None:
 
 
 def floatx() -> str:
-    """The default floating dtype, a string such as "float32"."""
+    """The default floating dtype, a string such as "float32".
+
+    >>> floatx()
+    'float32'
+    """
     return str(dtypes.floatx())
 
 
 def set_floatx(value: str) -> None:
-    """Set the default floating dtype: "float16", "bfloat16", "float32" or "float64"."""
+    """Set the default floating dtype: "float16", "bfloat16", "float32" or "float64".
+
+    >>> set_floatx("float32")
+    """
     dtypes.set_floatx(value)
 
 
 def epsilon() -> float:
-    """The small number that keeps divisions and logarithms finite, 1e-7 unless changed."""
+    """The small number that keeps divisions and logarithms finite, 1e-7 unless changed.
+
+    >>> epsilon()
+    1e-07
+    """
     return float(_settings["epsilon"])
 
 
 def set_epsilon(value: float) -> None:
-    """Set the number that `epsilon()` returns; it must be positive."""
+    """Set the number that `epsilon()` returns; it must be positive.
+
+    >>> set_epsilon(1e-7)
+    """
     if not isinstance(value, (int, float)) or value <= 0:
         fail(ArgumentError, "epsilon must be a positive number", where="set_epsilon", received=repr(value), fix="1e-7")
     _settings["epsilon"] = float(value)
 
 
 def image_data_format() -> str:
-    """Where images have their channels: "channels_last" (the default) or "channels_first"."""
+    """Where images have their channels: "channels_last" (the default) or "channels_first".
+
+    >>> image_data_format()
+    'channels_last'
+    """
     return str(_settings["image_data_format"])
 
 
 def set_image_data_format(data_format: str) -> None:
-    """Set the default place of the channels axis: "channels_last" or "channels_first"."""
+    """Set the default place of the channels axis: "channels_last" or "channels_first".
+
+    >>> set_image_data_format("channels_last")
+    """
     standardize_data_format(data_format)
     _settings["image_data_format"] = data_format
 

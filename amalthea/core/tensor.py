@@ -214,6 +214,10 @@ class KerasTensor(Tensor):
     """A tensor without a value yet: what `Input` returns, and what functions see while they are traced.
 
     Sizes that are not known are None. Raises TraceError where Python asks for its value.
+
+    >>> import amalthea as am
+    >>> am.ops.sum(am.KerasTensor((None, 3), "float32"), axis=1).shape
+    (None,)
     """
 
     __slots__ = ("_value",)

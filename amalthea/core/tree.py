@@ -7,7 +7,11 @@ from typing import Any
 
 
 def is_nested(structure: Any) -> bool:
-    """Whether the structure is a container rather than a leaf."""
+    """Whether the structure is a container rather than a leaf.
+
+    >>> is_nested([1]), is_nested(1)
+    (True, False)
+    """
     return isinstance(structure, (list, tuple, Mapping))
 
 
@@ -46,7 +50,11 @@ def _flatten_into(structure: Any, leaves: list[Any]) -> None:
 
 
 def pack(structure: Any, leaves: Any) -> Any:
-    """A structure like the given one, with these leaves; raises ValueError if their number differs."""
+    """A structure like the given one, with these leaves; raises ValueError if their number differs.
+
+    >>> pack({"x": 0, "y": [0]}, [1, 2])
+    {'x': 1, 'y': [2]}
+    """
     iterator = iter(leaves)
     try:
         packed = _pack(structure, iterator)
@@ -78,7 +86,11 @@ def _pack(structure: Any, leaves: Iterator[Any]) -> Any:
 
 
 def map_structure(function: Callable[..., Any], *structures: Any) -> Any:
-    """Apply `function` leaf by leaf over structures of the same form."""
+    """Apply `function` leaf by leaf over structures of the same form.
+
+    >>> map_structure(lambda a, b: a + b, {"x": 1, "y": [2]}, {"x": 10, "y": [20]})
+    {'x': 11, 'y': [22]}
+    """
     first = structures[0]
     if len(structures) == 1:
         return pack(first, [function(leaf) for leaf in flatten(first)])
@@ -98,7 +110,10 @@ def form(structure: Any) -> Any:
 
 
 def assert_same(a: Any, b: Any) -> None:
-    """Raise ValueError unless both have the same form (containers, lengths, keys)."""
+    """Raise ValueError unless both have the same form (containers, lengths, keys).
+
+    >>> assert_same({"a": [1, 2]}, {"a": [3, 4]})
+    """
     if form(a) != form(b):
         raise ValueError(
             f"[tree] the two structures differ. Received: {_describe(a)} and {_describe(b)}. Fix: use the same "

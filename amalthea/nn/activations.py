@@ -147,7 +147,11 @@ def serialize(activation: Any) -> Any:
 
 @public("keras.activations.deserialize")
 def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
-    """The activation of a name or config."""
+    """The activation of a name or config.
+
+    >>> deserialize("relu") is relu
+    True
+    """
     return deserialize_named(config, _NAMED, custom_objects)
 
 

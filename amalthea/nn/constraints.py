@@ -148,13 +148,21 @@ _NAMED |= {to_snake_case(cls.__name__): cls for cls in _CLASSES}
 
 @public("keras.constraints.serialize")
 def serialize(constraint: Any) -> Any:
-    """The config of a constraint."""
+    """The config of a constraint.
+
+    >>> serialize(NonNeg())["class_name"]
+    'NonNeg'
+    """
     return serialize_keras_object(constraint)
 
 
 @public("keras.constraints.deserialize")
 def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
-    """The constraint of a config."""
+    """The constraint of a config.
+
+    >>> deserialize({"class_name": "NonNeg", "config": {}})(ops.array([-1.0, 2.0])).tolist()
+    [0.0, 2.0]
+    """
     return deserialize_named(config, _NAMED, custom_objects)
 
 

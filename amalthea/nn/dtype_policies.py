@@ -109,7 +109,11 @@ class DTypePolicy:
 
 @public("keras.FloatDTypePolicy", "keras.dtype_policies.FloatDTypePolicy")
 class FloatDTypePolicy(DTypePolicy):
-    """Another name of `DTypePolicy`, kept for older files."""
+    """Another name of `DTypePolicy`, kept for older files.
+
+    >>> FloatDTypePolicy("mixed_float16").variable_dtype == "float32"
+    True
+    """
 
 
 @public("keras.dtype_policies.DTypePolicyMap")
@@ -225,7 +229,11 @@ _GLOBAL: list[DTypePolicy | None] = [None]
 
 @public("keras.config.dtype_policy", "keras.mixed_precision.dtype_policy", "keras.mixed_precision.global_policy")
 def dtype_policy() -> DTypePolicy:
-    """The policy of layers that are made without a `dtype` (initially the policy named by `floatx()`)."""
+    """The policy of layers that are made without a `dtype` (initially the policy named by `floatx()`).
+
+    >>> dtype_policy().name
+    'float32'
+    """
     policy = _GLOBAL[0]
     if policy is None:
         floatx = config.floatx()
@@ -261,13 +269,21 @@ def set_dtype_policy(policy: Any) -> None:
 
 @public("keras.dtype_policies.serialize")
 def serialize(dtype_policy: DTypePolicy) -> dict[str, Any]:
-    """The config of a policy."""
+    """The config of a policy.
+
+    >>> serialize(DTypePolicy("float32"))["config"]
+    {'name': 'float32'}
+    """
     return serialize_keras_object(dtype_policy)
 
 
 @public("keras.dtype_policies.deserialize")
 def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> DTypePolicy:
-    """The policy of a config."""
+    """The policy of a config.
+
+    >>> deserialize({"class_name": "DTypePolicy", "config": {"name": "mixed_float16"}}).compute_dtype == "float16"
+    True
+    """
     return deserialize_named(config, _NAMED, custom_objects)
 
 

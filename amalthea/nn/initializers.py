@@ -481,13 +481,21 @@ _NAMED |= {"IdentityInitializer": Identity, "OrthogonalInitializer": Orthogonal}
 
 @public("keras.initializers.serialize")
 def serialize(initializer: Any) -> Any:
-    """The config of an initializer."""
+    """The config of an initializer.
+
+    >>> serialize(Constant(2.0))["config"]
+    {'value': 2.0}
+    """
     return serialize_keras_object(initializer)
 
 
 @public("keras.initializers.deserialize")
 def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
-    """The initializer of a config."""
+    """The initializer of a config.
+
+    >>> deserialize({"class_name": "Ones", "config": {}})((2,)).tolist()
+    [1.0, 1.0]
+    """
     return deserialize_named(config, _NAMED, custom_objects)
 
 

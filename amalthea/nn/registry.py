@@ -63,7 +63,12 @@ def when_missing(load: Callable[[], Any]) -> None:
 
 
 def exports(module: str) -> dict[str, Any]:
-    """Everything public in one module: `exports("keras.layers")["Dense"]`."""
+    """Everything public in one module: `exports("keras.layers")["Dense"]`.
+
+    >>> import amalthea as am
+    >>> exports("keras.layers")["Dense"] is am.layers.Dense
+    True
+    """
     start = module + "."
     return {
         path[len(start) :]: obj
@@ -105,7 +110,12 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
 
 
 def get_registered_name(obj: Any) -> str:
-    """The name under which a class or function is written: `package>Name` if registered, else its own name."""
+    """The name under which a class or function is written: `package>Name` if registered, else its own name.
+
+    >>> import amalthea as am
+    >>> get_registered_name(am.layers.Dense)
+    'Dense'
+    """
     try:
         registered = _CUSTOM_NAMES.get(obj)
     except TypeError:
@@ -119,6 +129,9 @@ def get_registered_object(
     """The class or function of a registered name, or None.
 
     Looked up in the active `custom_object_scope`, then among the registered ones, then in the two dicts.
+
+    >>> get_registered_object("Mine>Layer", {"Mine>Layer": dict})
+    <class 'dict'>
     """
     for objects in (scoped_objects(), _CUSTOM, custom_objects or {}, module_objects or {}):
         if name in objects:
@@ -127,7 +140,11 @@ def get_registered_object(
 
 
 def get_custom_objects() -> dict[str, Any]:
-    """The live dict of all registered custom objects, by name."""
+    """The live dict of all registered custom objects, by name.
+
+    >>> isinstance(get_custom_objects(), dict)
+    True
+    """
     return _CUSTOM
 
 

@@ -183,13 +183,21 @@ _NAMED["l1_l2"] = L1L2
 
 @public("keras.regularizers.serialize")
 def serialize(regularizer: Any) -> Any:
-    """The config of a regularizer."""
+    """The config of a regularizer.
+
+    >>> serialize(L1(0.5))["config"]
+    {'l1': 0.5}
+    """
     return serialize_keras_object(regularizer)
 
 
 @public("keras.regularizers.deserialize")
 def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
-    """The regularizer of a config."""
+    """The regularizer of a config.
+
+    >>> float(deserialize({"class_name": "L2", "config": {"l2": 0.5}})(ops.array([2.0])))
+    2.0
+    """
     return deserialize_named(config, _NAMED, custom_objects)
 
 

@@ -63,6 +63,11 @@ def branch(inputs: Sequence[Tensor], graphs: tuple[Graph, ...]) -> tuple[Tensor,
 
     The index is clamped to the graphs there are. All graphs take the operands and return the same shapes and dtypes.
     This is what `cond` and `switch` become in a trace.
+
+    >>> import amalthea as am
+    >>> graph = am.trace(lambda x: am.ops.cond(x > 0, lambda: x, lambda: -x), am.TensorSpec((), "float32"))
+    >>> "branch" in [node.op.name for node in graph.expand("op").nodes]
+    True
     """
     for graph in graphs[1:]:
         check_same("cond", "what the branches return", graph.outputs_specs(), graphs[0].outputs_specs())

@@ -56,6 +56,11 @@ def loop(inputs: Sequence[Tensor], test: Graph, body: Graph, carries: int) -> tu
     """A loop: while `test` holds of the carried values, `body` makes new ones. Constants follow the carried values.
 
     Both graphs take the carried values and the constants. This is what `while_loop` becomes in a trace.
+
+    >>> import amalthea as am
+    >>> halve = lambda x: am.ops.while_loop(lambda x: x > 1.0, lambda x: (x / 2,), (x,))[0]
+    >>> am.trace(halve, am.TensorSpec((), "float32")).run(8.0).item()
+    1.0
     """
     specs = [TensorSpec(x.shape, x.dtype) for x in inputs[:carries]]
     check_same("while_loop", "the loop variables before and after a step", body.outputs_specs(), specs)

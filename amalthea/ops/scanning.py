@@ -98,6 +98,11 @@ def scan_loop(
     `inputs` are the `carries` first values, the `sequences` (length, ...) and constants; `body` takes the carried
     values, one step of each sequence and the constants, and returns new carried values and what to stack.
     Returns the last carried values, the stacked results, and with `save` the carried values before each step, stacked.
+
+    >>> import amalthea as am
+    >>> sums = lambda xs: am.ops.scan(lambda total, x: (total + x, total + x), 0.0, xs)[1]
+    >>> am.trace(sums, am.TensorSpec((3,), "float32")).run(am.Tensor([1.0, 2.0, 3.0])).tolist()
+    [1.0, 3.0, 6.0]
     """
     specs = [TensorSpec(x.shape, x.dtype) for x in inputs]
     outs = body.outputs_specs()

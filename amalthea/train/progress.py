@@ -84,6 +84,28 @@ def format_results(logs: Mapping[str, Any] | None) -> str:
     return " - ".join(f"{name}: {_number(logs[name])}" for name in names)
 
 
+def in_lines(text: str, first: int, others: int) -> list[str]:
+    """Break results into lines between two of them, so that no line ends in a hyphen.
+
+    Args:
+        text: results with " - " between them.
+        first: characters that the first line has room for; with too few it stays empty.
+        others: characters of each other line.
+
+    >>> in_lines("0.2s - loss: 1.25 - accuracy: 0.50", 20, 40)
+    ['0.2s - loss: 1.25', 'accuracy: 0.50']
+    """
+    lines, room = [""], first
+    for part in text.split(" - "):
+        longer = f"{lines[-1]} - {part}" if lines[-1] else part
+        if len(longer) <= room:
+            lines[-1] = longer
+        else:
+            lines.append(part)
+            room = others
+    return lines
+
+
 def _number(value: Any) -> str:
     try:
         value = float(value)
@@ -188,11 +210,11 @@ class _Bar:
         cells.append(Text(count, style="bold"))
         if target:
             cells.append(ProgressBar(total=target, completed=seen, width=BAR_WIDTH))
-        used = len(title) + len(count) + (BAR_WIDTH if target else 0) + 4
-        fits = used + len(text) <= self._live.console.width
+        used = len(title) + len(count) + (BAR_WIDTH if target else 0) + len(cells)
+        first, *others = in_lines(text, self._live.console.width - used, self._live.console.width - 2)
         line = Table.grid(padding=(0, 1))
-        line.add_row(*cells, *([Text(text)] if fits else []))
-        self._live.update(line if fits else Group(line, Text("  " + text)), refresh=True)
+        line.add_row(*cells, Text(first))
+        self._live.update(Group(line, *(Text("  " + other) for other in others)), refresh=True)
 
     def close(self) -> None:
         if self._started:

@@ -57,3 +57,29 @@ def test_the_examples_in_docstrings_run(name: str, tmp_path, monkeypatch) -> Non
         runner = doctest.DocTestRunner(checker=OutputIsOptional(), optionflags=FLAGS)
         runner.run(test, out=problems.append)
     assert not problems, "\n".join(problems)
+
+
+def public_objects() -> Iterator[tuple[str, object]]:
+    """What the package and its public modules offer, by name."""
+    for name in sorted(set(dir(am)) - {"aliases"}):
+        found = getattr(am, name)
+        if isinstance(found, types.ModuleType):
+            yield from ((f"{name}.{public}", getattr(found, public)) for public in getattr(found, "__all__", ()))
+        elif not name.startswith("_"):
+            yield name, found
+
+
+def without_example() -> list[str]:
+    """Public functions and classes (but not exceptions) whose documentation shows no example."""
+    return [
+        name
+        for name, found in public_objects()
+        if callable(found)
+        and str(getattr(found, "__module__", "")).startswith("amalthea")
+        and not (isinstance(found, type) and issubclass(found, Exception))
+        and ">>>" not in str(found.__doc__)
+    ]
+
+
+def test_everything_public_has_an_example() -> None:
+    assert without_example() == []

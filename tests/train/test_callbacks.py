@@ -380,6 +380,29 @@ def test_progress_is_a_bar_on_a_terminal(monkeypatch):
     assert "Epoch 2/2" in shown and "3/3" in shown and "loss:" in shown and "━" in shown
 
 
+def test_a_finished_epoch_takes_two_lines_of_a_narrow_terminal(monkeypatch):
+    import io
+
+    from amalthea.train.progress import Progress
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    screen = Terminal()
+    monkeypatch.setattr("sys.stdout", screen)
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("COLUMNS", "80")
+    progress = Progress(45, "Epoch 12/15", bar=True)
+    progress.update(45)
+    progress.finish({"accuracy": 0.9, "loss": 0.3, "val_accuracy": 0.91, "val_loss": 0.25})
+    monkeypatch.undo()
+    lines = [line.rstrip() for line in screen.getvalue().splitlines() if line.strip()]
+    assert len(lines) == 2 and all(len(line) <= 80 and not line.endswith("-") for line in lines), lines
+    for part in ("Epoch 12/15", "45/45", "/step", "loss: 0.3000", "accuracy: 0.9000", "val_accuracy: 0.9100"):
+        assert part in screen.getvalue()
+
+
 def test_a_missing_result_is_a_warning():
     model = small(am)
     x = np.ones((4, 2), "float32")
