@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+import math
+import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -15,6 +18,15 @@ from amalthea.core.registry import registry
 from amalthea.core.tensor import Operand, Tensor, alias, as_tensor, is_symbolic
 
 _numbers = itertools.count()
+
+
+@functools.cache
+def _memory() -> float:
+    """The memory of this machine in GiB (infinite where the system does not say)."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    except (AttributeError, OSError, ValueError):
+        return math.inf
 
 
 class _Trainability:
@@ -90,7 +102,14 @@ class Variable(Operand):
             dtype = dtypes.standardize(dtype)
             if context.allocate is not None:
                 context.allocate(shape, dtype)
-            return as_tensor(initializer(tuple(int(d) for d in shape), dtype=dtype), dtype)
+            sizes = tuple(int(d) for d in shape)
+            gib = math.prod(sizes) * dtypes.to_numpy(dtype).itemsize / 2**30
+            if gib > _memory():
+                self._refuse(sizes, dtype, gib)
+            try:
+                return as_tensor(initializer(sizes, dtype=dtype), dtype)
+            except MemoryError:
+                self._refuse(sizes, dtype, gib)
         value = as_tensor(initializer, dtype)
         if shape is not None and tuple(shape) != value.shape:
             fail(
@@ -100,6 +119,17 @@ class Variable(Operand):
                 received=f"a value of shape {value.shape}, shape={tuple(shape)}",
             )
         return value
+
+    def _refuse(self, shape: tuple[int, ...], dtype: dtypes.DType, gib: float) -> NoReturn:
+        """Raise MemoryError: where a variable does not fit is for the user to say, not for the operating system."""
+        fail(
+            MemoryError,
+            f"the variable '{self._path}' of shape {shape} and dtype {dtype} takes {gib:,.1f} GiB, for which this "
+            "machine has no memory",
+            where="Variable",
+            received=f"shape {shape}",
+            fix="make the layer or its input smaller, or use a smaller dtype",
+        )
 
     # Reading
 

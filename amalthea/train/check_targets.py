@@ -158,6 +158,15 @@ def check_labels(rule: LabelRule, target: Any, weights: Any = None, where: str =
             )
     if rule.classes is None:
         return
+    if target.dtype.kind == "f" and rule.ignored is None and (target != np.floor(target)).any():
+        first = target[target != np.floor(target)][0]
+        fail(
+            ArgumentError,
+            f"the targets of output {rule.name!r} must be class numbers, which are whole",
+            where=where,
+            received=f"targets with fractions, the first is {first:g}",
+            fix="pass whole numbers from 0; for probabilities of classes use categorical_crossentropy",
+        )
     low, high = target.min(), target.max()
     if low >= 0 and high < rule.classes:
         return

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from amalthea import ops
+from amalthea.core.context import name_scope
 from amalthea.core.errors import TraceError
 from amalthea.core.function import function
 from amalthea.core.spec import TensorSpec
@@ -104,6 +105,18 @@ def test_the_array_a_variable_gives_is_a_copy():
     v = Variable([1.0])
     v.numpy()[0] = 5.0
     assert v.numpy().tolist() == [1.0]
+
+
+def test_a_variable_that_does_not_fit_memory_is_named(monkeypatch):
+    huge = r"'big/kernel' of shape \(100000, 100000000\) and dtype float32 takes 37,252.9 GiB"
+    with name_scope("big"), pytest.raises(MemoryError, match=huge):
+        Variable(lambda shape, dtype: pytest.fail("was made"), shape=(10**5, 10**8), name="kernel")
+
+    def exhausted(shape, dtype):
+        raise MemoryError("bare")
+
+    with pytest.raises(MemoryError, match=r"'small' of shape \(2,\).*Fix: "):
+        Variable(exhausted, shape=(2,), name="small")
 
 
 def test_specs():

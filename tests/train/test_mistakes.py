@@ -354,6 +354,16 @@ MISTAKES = {
         KeyError,
         ["cannot be filled in", "val_loss"],
     ),
+    "class numbers with fractions": (
+        lambda: fit(classifier(), X, LABELS + 0.7),
+        ValueError,
+        ["[fit]", "must be class numbers", "the first is 0.7", "categorical_crossentropy"],
+    ),
+    "a layer that does not fit memory": (
+        lambda: am.Sequential([am.Input((10**5,)), am.layers.Dense(10**8, name="big")]),
+        MemoryError,
+        ["layer 'big'", "big/kernel'", "(100000, 100000000)", "37,252.9 GiB"],
+    ),
     "a metric whose direction is unknown": (
         lambda: fit(one_unit(), X, Y, callbacks=[am.callbacks.EarlyStopping("something")]),
         ValueError,
