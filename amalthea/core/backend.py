@@ -7,12 +7,12 @@ import difflib
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 
 from amalthea.core import config
-from amalthea.core.errors import ArgumentError, fail
+from amalthea.core.errors import ArgumentError, UnsupportedError, fail
 
 Program = Callable[[Sequence[Any]], list[Any]]
 
@@ -58,6 +58,18 @@ def names() -> list[str]:
     """The backends that this installation has code for."""
     package = importlib.import_module("amalthea.backends")
     return sorted(module.name for module in pkgutil.iter_modules(package.__path__) if module.ispkg)
+
+
+def fail_without_kernel(op: str, backend: str) -> NoReturn:
+    """Raise UnsupportedError for an op that a backend cannot compute."""
+    others = " or ".join(repr(name) for name in names() if name != backend)
+    fail(
+        UnsupportedError,
+        f"the {backend} backend has no kernel for this op",
+        where=op,
+        fix=f"add a row for it to a table of kernels in amalthea/backends/{backend} (docs/how-to-add-an-op.md)"
+        + (f", or compute on another backend, {others}: am.config.set_backend(...)" if others else ""),
+    )
 
 
 def set_backend(name: str) -> None:

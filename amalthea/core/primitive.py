@@ -8,9 +8,9 @@ from typing import Any
 
 from amalthea.core import dtypes
 from amalthea.core.arguments import KEPT, NUMBERS, as_dtype, check_alive, constant, freeze, weak
-from amalthea.core.backend import active
+from amalthea.core.backend import active, fail_without_kernel
 from amalthea.core.context import context
-from amalthea.core.errors import AmaltheaError, UnsupportedError, fail
+from amalthea.core.errors import AmaltheaError
 from amalthea.core.infer import infer
 from amalthea.core.node import record, slots
 from amalthea.core.op_record import Op, nondifferentiable
@@ -156,12 +156,7 @@ class Primitive(Op):
             raise
 
     def no_kernel(self) -> Any:
-        fail(
-            UnsupportedError,
-            f"the {active.backend.name} backend has no kernel for this op",
-            where=self.name,
-            fix="use another backend: am.config.set_backend(...)",
-        )
+        fail_without_kernel(self.name, active.backend.name)
 
     def cast(self, inputs: Sequence[Any], casts: tuple[Any, ...]) -> list[Tensor]:
         """The inputs in the dtypes of the plan; Python numbers become tensors."""

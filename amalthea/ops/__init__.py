@@ -6,6 +6,10 @@ methods (`methods.py`).
 
 from __future__ import annotations
 
+import difflib
+from typing import NoReturn
+
+from amalthea.core.registry import exported as _exported
 from amalthea.ops import image as image
 from amalthea.ops import linalg as linalg
 from amalthea.ops import methods as methods
@@ -39,3 +43,18 @@ from amalthea.ops.selection import *
 from amalthea.ops.shaping import *
 from amalthea.ops.sorting import *
 from amalthea.ops.statistics import *
+
+
+def __dir__() -> list[str]:
+    return sorted({*_exported, "image", "linalg", "nn"} & set(globals()))
+
+
+def __getattr__(name: str) -> NoReturn:
+    if name.startswith("__"):
+        raise AttributeError(f"module 'amalthea.ops' has no attribute {name!r}")
+    near = difflib.get_close_matches(name, __dir__(), 1)
+    raise AttributeError(
+        f"there is no op {name!r}. Fix: "
+        + (f"did you mean am.ops.{near[0]}?" if near else "see dir(am.ops) for the names of all ops."),
+        name=name,
+    )

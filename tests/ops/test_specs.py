@@ -1,14 +1,18 @@
 """Every op: the shape and dtype that its record declares are those of what was computed; kernels match primitives."""
 
 import inspect
+import sys
+import types
 
 import keras
 import numpy as np
 import pytest
 
 import amalthea.ops
-from amalthea.core import dtypes, tree
+from amalthea.core import backend, dtypes, tree
 from amalthea.core.backend import active
+from amalthea.core.errors import UnsupportedError
+from amalthea.core.function import function as traced
 from amalthea.core.infer import abstract_call
 from amalthea.core.op import registry
 from amalthea.core.spec import TensorSpec
@@ -54,6 +58,63 @@ def test_primitives_and_kernels_are_the_same_set():
     assert set(active.kernels) - set(registry) == set(), "kernels without an op"
 
 
+def unexported():
+    """Registered ops that their module does not export, or that `am.ops` has not got.
+
+    An op declared as a function of another name is the inside of a public function.
+    """
+    found = []
+    for name, function in registry.items():
+        space = vars(sys.modules[function.op.module])
+        if not function.op.module.startswith("amalthea.ops.") or name not in space:
+            continue
+        if name not in space.get("__all__", ()):
+            found.append(f"{function.op.module}: {name}")
+        elif not any(hasattr(public, name) for public in (amalthea.ops, amalthea.ops.image, amalthea.ops.linalg)):
+            found.append(f"am.ops: {name}")
+    return found
+
+
+def test_every_registered_op_is_exported():
+    message = "end the module with export(__name__), and star-import it in amalthea/ops/__init__.py"
+    assert unexported() == [], message
+
+
+def test_an_op_after_the_export_is_noticed(monkeypatch):
+    """What happens to a module whose last line, `export(__name__)`, is missing or stands above an op."""
+    module = types.ModuleType("amalthea.ops.forgetful")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    exec(
+        "from amalthea.core.op import composite, export\nfrom amalthea.core.tensor import Tensor\nexport(__name__)\n"
+        "@composite(samples=lambda: [((1.0,), {})])\ndef left_out(x: Tensor) -> Tensor:\n    'x'\n    return x\n",
+        vars(module),
+    )
+    try:
+        assert unexported() == ["amalthea.ops.forgetful: left_out"]
+    finally:
+        del registry["left_out"]
+
+
+def test_the_names_of_ops_are_ops():
+    names = dir(amalthea.ops)
+    assert {"add", "matmul", "nonzero", "image", "linalg", "nn"} <= set(names)
+    assert not [n for n in names if n in ("annotations", "methods", "specs") or n.startswith("_")]
+    with pytest.raises(AttributeError, match=r"no op 'matmull'. Fix: did you mean am.ops.matmul\?"):
+        amalthea.ops.matmull  # noqa: B018
+    with pytest.raises(AttributeError, match="no op 'frobnicate'"):
+        amalthea.ops.frobnicate  # noqa: B018
+
+
+def test_a_primitive_without_a_kernel_says_where_to_add_one(monkeypatch):
+    for table in (active.kernels, active.backend.bare_kernels):
+        monkeypatch.delitem(table, "erfinv")
+    for call in (amalthea.ops.erfinv, traced(lambda x: amalthea.ops.erfinv(x) + 0.5)):
+        with pytest.raises(UnsupportedError, match=r"\[erfinv\].*no kernel.*amalthea/backends/numpy") as error:
+            call(amalthea.ops.ones(2))
+        others = [name for name in backend.names() if name != "numpy"]
+        assert ("set_backend" in str(error.value)) == bool(others)
+
+
 def test_there_are_about_a_hundred_primitives():
     assert sum(function.op.kind == "primitive" for function in registry.values()) <= 110
 
@@ -61,7 +122,8 @@ def test_there_are_about_a_hundred_primitives():
 def test_every_op_has_samples_and_an_example():
     for name, function in registry.items():
         assert function.op.samples(), name
-    public = [f for n, f in vars(amalthea.ops).items() if inspect.isfunction(f) and hasattr(keras.ops, n)]
+    public = [getattr(amalthea.ops, n) for n in dir(amalthea.ops) if hasattr(keras.ops, n)]
+    public = [f for f in public if inspect.isfunction(f)]
     assert [f.__name__ for f in public if ">>>" not in (f.__doc__ or "")] == []
 
 

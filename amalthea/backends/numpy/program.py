@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from amalthea.core.errors import UnsupportedError, fail
+from amalthea.core.backend import fail_without_kernel
 from amalthea.core.graph import Graph
 from amalthea.core.node import Constant
 from amalthea.core.value import Value
@@ -29,7 +29,7 @@ def compile_graph(graph: Graph, kernels: dict[str, Callable[..., Any]]) -> Calla
     for node in graph.nodes:
         kernel = kernels.get(node.op.name)
         if kernel is None:
-            fail(UnsupportedError, "the numpy backend has no kernel for this op", where=node.op.name)
+            fail_without_kernel(node.op.name, "numpy")
         taken = [place(value) for value in node.inputs]
         made = [place(value) for value in node.outputs]
         steps.append([kernel, taken, dict(node.attrs), made, node.op.name, ()])
