@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from amalthea.core import tree
 from amalthea.core.context import context, no_tapes
-from amalthea.core.errors import DTypeError, ShapeError, fail
+from amalthea.core.errors import ArgumentError, DTypeError, ShapeError, fail
 from amalthea.core.graph import Graph
 from amalthea.core.node import slots, value_of
 from amalthea.core.spec import TensorSpec
@@ -132,6 +133,32 @@ def check_same(where: str, what: str, got: Sequence[Any], want: Sequence[Any]) -
                 received=f"{TensorSpec(a.shape, a.dtype)} and {TensorSpec(b.shape, b.dtype)}",
                 fix="cast or reshape inside the function so that they agree",
             )
+
+
+def check_takes(where: str, name: str, function: Callable[..., Any], *wanted: str) -> None:
+    """Raise ArgumentError unless `function` can be called with as many arguments as there are names of `wanted`."""
+    if not callable(function):
+        fail(
+            ArgumentError,
+            f"{name} must be a function of ({', '.join(wanted)})",
+            where=where,
+            received=type(function).__name__,
+            fix=f"pass a function, for example {name}=lambda {', '.join(wanted)}: ...".replace(" :", ":"),
+        )
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # a built-in function that does not say what it takes
+        return
+    try:
+        signature.bind(*wanted)
+    except TypeError:
+        fail(
+            ArgumentError,
+            f"{name} is called with {len(wanted)} argument{'s' * (len(wanted) != 1)}: ({', '.join(wanted)})",
+            where=where,
+            received=f"{name}{signature}",
+            fix=f"write {name}=lambda {', '.join(wanted)}: ...".replace(" :", ":"),
+        )
 
 
 def as_sequence(x: Any) -> Sequence[Any]:

@@ -26,6 +26,7 @@ from amalthea.ops.bodies import (
     announce,
     as_sequence,
     check_same,
+    check_takes,
     f64,
     is_traced,
     sample_graph,
@@ -80,18 +81,18 @@ def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> 
     Args:
         pred: a boolean scalar, tensor or Python value.
         true_fn, false_fn: functions without arguments that return the same structure of tensors with the same
-            shapes and dtypes (in a trace; eagerly only one is called).
+            shapes and dtypes.
 
-    Differentiable. Eagerly one function is called; in a trace both are traced and one of them runs.
+    Differentiable. Eagerly only the chosen function is called, and the other may return anything. In a trace both are
+    traced and one of them runs; there what they return is compared, and a difference raises ShapeError or DTypeError.
 
     >>> import amalthea as am
     >>> x = am.ops.convert_to_tensor(-2.0)
     >>> float(am.ops.cond(x > 0.0, lambda: x, lambda: -x))
     2.0
     """
-    for name, function in (("true_fn", true_fn), ("false_fn", false_fn)):
-        if not callable(function):
-            fail(ArgumentError, f"{name} must be a function", where="cond", received=type(function).__name__)
+    check_takes("cond", "true_fn", true_fn)
+    check_takes("cond", "false_fn", false_fn)
     if isinstance(pred, (bool, np.bool_)):
         return true_fn() if pred else false_fn()
     pred = as_tensor(pred)
@@ -117,6 +118,8 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
     """
     if not branches:
         fail(ArgumentError, "there are no branches", where="switch")
+    for i, function in enumerate(branches):
+        check_takes("switch", f"branches[{i}]", function, *(f"x{k}" for k in range(len(operands))))
     index = as_tensor(index)
     if not dtypes.is_integer(index.dtype) or tuple(index.shape) != ():
         fail(

@@ -19,6 +19,7 @@ from amalthea.ops.bodies import (
     Body,
     announce,
     check_same,
+    check_takes,
     f64,
     is_traced,
     sample_graph,
@@ -85,6 +86,9 @@ def while_loop(
     """
     single = not isinstance(loop_vars, (list, tuple))
     variables = tensors_of((loop_vars,) if single else tuple(loop_vars))
+    names = [f"v{i}" for i in range(len(variables))]
+    check_takes("while_loop", "cond", cond, *names)
+    check_takes("while_loop", "body", body, *names)
 
     def step(*now: Any) -> Any:
         new = body(*now)
@@ -154,6 +158,7 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_
     >>> float(am.ops.fori_loop(0, 3, lambda i, x: x * 2.0, 1.0))
     8.0
     """
+    check_takes("fori_loop", "body_fun", body_fun, "i", "val")
     if isinstance(lower, (int, np.integer)) and isinstance(upper, (int, np.integer)):
         if upper <= lower:
             return tensors_of(init_val)

@@ -24,6 +24,7 @@ from amalthea.ops.bodies import (
     announce,
     as_sequence,
     check_same,
+    check_takes,
     f64,
     is_traced,
     sample_graph,
@@ -141,8 +142,7 @@ def scan(
     >>> float(total), sums.numpy().tolist()
     (6.0, [0.0, 1.0, 3.0, 6.0])
     """
-    if not callable(f):
-        fail(ArgumentError, "f must be a function (carry, x) -> (carry, y)", where="scan", received=type(f).__name__)
+    check_takes("scan", "f", f, "carry", "x")
     init, xs = tensors_of(init), tensors_of(xs)
     length = _scan_length(xs, length)
     if not is_traced(init, xs) or length == 0:
@@ -244,6 +244,7 @@ def map(f: Callable[[Any], Any], xs: Any) -> Any:
     >>> am.ops.map(lambda x: x * x, am.ops.arange(3)).numpy().tolist()
     [0, 1, 4]
     """
+    check_takes("map", "f", f, "x")
     return scan(lambda carry, x: (carry, f(x)), (), xs)[1]
 
 
@@ -256,6 +257,7 @@ def vectorized_map(function: Callable[[Any], Any], elements: Any) -> Any:
     >>> am.ops.vectorized_map(lambda x: x + 1, am.ops.arange(3)).numpy().tolist()
     [1, 2, 3]
     """
+    check_takes("vectorized_map", "function", function, "x")
     return map(function, elements)
 
 
@@ -266,8 +268,7 @@ def associative_scan(f: Callable[[Any, Any], Any], elems: Any, reverse: bool = F
     >>> am.ops.associative_scan(lambda a, b: a + b, am.ops.arange(5)).numpy().tolist()
     [0, 1, 3, 6, 10]
     """
-    if not callable(f):
-        fail(ArgumentError, "f must be a function of two elements", where="associative_scan", received=type(f).__name__)
+    check_takes("associative_scan", "f", f, "a", "b")
     flat = [as_tensor(e) for e in tree.flatten(elems)]
     sizes = {e.shape[axis] for e in flat}
     if len(sizes) != 1:

@@ -1,5 +1,7 @@
 """Branches and loops: eager and traced agree, gradients too, and variables assigned inside are state."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -171,6 +173,24 @@ def test_no_steps():
         (lambda x: ops.scan(lambda c, s: c, x[0], x), r"\[scan\].*must return \(carry, y\)"),
         (lambda x: ops.scan(lambda c, s: (c, s), x[0]), r"\[scan\].*number of steps is not known"),
         (lambda x: ops.scan(lambda c, s: (c, s), x[0], (x, x[:2])), r"\[scan\].*same number of steps"),
+        (
+            lambda x: ops.cond(True, lambda h: x, lambda: x),
+            r"\[cond\].*true_fn is called with 0 arguments.*true_fn\(h\)",
+        ),
+        (lambda x: ops.while_loop(lambda i, h: i < 3, lambda i: i, (0, x)), r"\[while_loop\].*body is called with 2"),
+        (
+            lambda x: ops.while_loop(lambda i: i < 3, lambda i, h: (i, h), (0, x)),
+            r"\[while_loop\].*cond is called with 2",
+        ),
+        (lambda x: ops.while_loop(3, lambda i, h: (i, h), (0, x)), r"\[while_loop\].*cond must be a function"),
+        (
+            lambda x: ops.fori_loop(0, 3, lambda h: h, x),
+            r"\[fori_loop\].*2 arguments: \(i, val\).*body_fun=lambda i, val:",
+        ),
+        (lambda x: ops.scan(lambda c: (c, c), x[0], x), r"\[scan\].*f is called with 2 arguments: \(carry, x\)"),
+        (lambda x: ops.map(lambda: x, x), r"\[map\].*f is called with 1 argument:"),
+        (lambda x: ops.associative_scan(lambda a: a, x), r"\[associative_scan\].*2 arguments"),
+        (lambda x: ops.switch(1, [lambda: x, lambda h: h]), r"\[switch\].*branches\[1\] is called with 0"),
         (lambda x: ops.switch(1.5, [lambda: x]), r"\[switch\].*integer scalar"),
         (lambda x: ops.while_loop(lambda h: True, lambda h: (h[0],), (x,)), r"\[while_loop\].*before and after"),
     ],
@@ -178,3 +198,10 @@ def test_no_steps():
 def test_mistakes(call, message):
     with pytest.raises((ValueError, TypeError), match=message):
         function(call)(XS)
+
+
+def test_functions_of_any_kind_are_loop_bodies():
+    """What says nothing of its arguments, or takes any number, is called as it is."""
+    assert ops.fori_loop(0, 3, max, 1).item() == 2
+    assert ops.map(functools.partial(ops.add, 1), XS).shape == XS.shape
+    assert ops.while_loop(lambda *v: v[0] < 3, lambda *v: (v[0] + 1,), (0,))[0].item() == 3
