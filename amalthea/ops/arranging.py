@@ -24,7 +24,7 @@ from amalthea.ops.shaping import (
     swapaxes,
     transpose,
 )
-from amalthea.ops.specs import normal_axes, normal_axis, show
+from amalthea.ops.specs import count, normal_axes, normal_axis, show
 
 
 def _cuts(x: Tensor, indices_or_sections: Any, axis: int, uneven: bool) -> list[tuple[int, int]]:
@@ -193,6 +193,11 @@ def append(x1: Tensor, x2: Tensor, axis: int | None = None) -> Tensor:
     return concatenate([x1, x2], axis=axis)
 
 
+def _counts(repeats: Any) -> tuple[int, ...]:
+    """How often to repeat, one number or several."""
+    return tuple(count(r, "repeats") for r in (repeats if hasattr(repeats, "__len__") else (repeats,)))
+
+
 @composite(samples=lambda: [((values(2, 3), 2), {}), ((values(2, 3), (2, 1, 2)), {}), ((values(), (2, 2)), {})])
 def tile(x: Tensor, repeats: Any) -> Tensor:
     """x repeated as a whole, so many times along each axis (missing axes are added in front).
@@ -201,15 +206,15 @@ def tile(x: Tensor, repeats: Any) -> Tensor:
     >>> am.ops.tile([1, 2], 2).tolist()
     [1, 2, 1, 2]
     """
-    counts = tuple(int(r) for r in repeats) if hasattr(repeats, "__len__") else (int(repeats),)
+    counts = _counts(repeats)
     ndim = max(len(counts), x.ndim)
     counts = (1,) * (ndim - len(counts)) + counts
     shape = (1,) * (ndim - x.ndim) + tuple(x.shape)
     spread = broadcast_to(
         reshape(x, tuple(d for size in shape for d in (1, size))),
-        tuple(d for count, size in zip(counts, shape, strict=True) for d in (count, size)),
+        tuple(d for times, size in zip(counts, shape, strict=True) for d in (times, size)),
     )
-    return reshape(spread, tuple(count * size for count, size in zip(counts, shape, strict=True)))
+    return reshape(spread, tuple(times * size for times, size in zip(counts, shape, strict=True)))
 
 
 @composite(
@@ -233,7 +238,7 @@ def repeat(x: Tensor, repeats: Any, axis: int | None = None) -> Tensor:
     if axis is None:
         x, axis = reshape(x, (x.size,)), 0
     axis = normal_axis(axis, x.ndim)
-    counts = [int(r) for r in repeats] if hasattr(repeats, "__len__") else [int(repeats)]
+    counts = _counts(repeats)
     before, size, after = x.shape[:axis], x.shape[axis], x.shape[axis + 1 :]
     if len(counts) == 1:
         spread = broadcast_to(reshape(x, (*before, size, 1, *after)), (*before, size, counts[0], *after))

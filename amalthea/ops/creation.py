@@ -14,7 +14,7 @@ from amalthea.ops.elementwise import abs, sign
 from amalthea.ops.samples import values
 from amalthea.ops.selection import where
 from amalthea.ops.shaping import broadcast_to, concatenate, expand_dims, iota, moveaxis, reshape
-from amalthea.ops.specs import broadcast_shapes, float_dtype, normal_axis, normal_shape
+from amalthea.ops.specs import broadcast_shapes, count, float_dtype, normal_axis, normal_sizes
 
 
 @composite(gradient=nondifferentiable, samples=lambda: [(((2, 3),), {}), ((2,), {"dtype": "int32"})])
@@ -25,7 +25,7 @@ def zeros(shape: Any, dtype: Any = None) -> Tensor:
     >>> am.ops.zeros((2,)).tolist()
     [0.0, 0.0]
     """
-    return broadcast_to(as_tensor(0, dtypes.standardize(dtype)), normal_shape(shape))
+    return broadcast_to(as_tensor(0, dtypes.standardize(dtype)), normal_sizes(shape))
 
 
 @composite(gradient=nondifferentiable, samples=lambda: [(((2, 3),), {}), ((2,), {"dtype": "int32"})])
@@ -36,7 +36,7 @@ def ones(shape: Any, dtype: Any = None) -> Tensor:
     >>> am.ops.ones((2,)).tolist()
     [1.0, 1.0]
     """
-    return broadcast_to(as_tensor(1, dtypes.standardize(dtype)), normal_shape(shape))
+    return broadcast_to(as_tensor(1, dtypes.standardize(dtype)), normal_sizes(shape))
 
 
 @composite(gradient=nondifferentiable, samples=lambda: [(((2, 0),), {})])
@@ -60,7 +60,7 @@ def full(shape: Any, fill_value: Tensor, dtype: Any = None) -> Tensor:
     >>> am.ops.full((2,), 7.0).tolist()
     [7.0, 7.0]
     """
-    return broadcast_to(fill_value.astype(dtypes.standardize(dtype)), normal_shape(shape))
+    return broadcast_to(fill_value.astype(dtypes.standardize(dtype)), normal_sizes(shape))
 
 
 @composite(gradient=nondifferentiable, samples=lambda: [((values(2, 3),), {}), ((values(2),), {"dtype": "int32"})])
@@ -121,6 +121,8 @@ def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) ->
     >>> am.ops.arange(3).tolist(), am.ops.arange(1, 2, 0.5).tolist()
     ([0, 1, 2], [1.0, 1.5])
     """
+    if start is None:
+        fail(ArgumentError, "the range has no bound", where="arange", received="None", fix="pass a number: arange(3)")
     given = [b for b in (start, stop, step) if b is not None]
     if dtype is None:
         kinds: list[Any] = [b.dtype if hasattr(b, "dtype") else type(b) for b in given]
@@ -138,14 +140,17 @@ def _arange(start: Any, stop: Any, step: Any, dtype: Any) -> Tensor:
     """start, start + step, ... below stop."""
     if step == 0:
         fail(ArgumentError, "the step must not be 0", received=f"step={step}", fix="use a step other than 0")
-    count = max(0, math.ceil((stop - start) / step))
-    wide = dtypes.result_type(dtype, "float32") if dtypes.is_floating(dtype) else dtypes.result_type(dtype, "int32")
-    steps = iota(count, wide)
+    steps = iota(max(0, math.ceil((stop - start) / step)), _wide(dtype))
     if step != 1:
-        steps = steps * as_tensor(step, wide)
+        steps = steps * as_tensor(step, steps.dtype)
     if start != 0:
-        steps = steps + as_tensor(start, wide)
+        steps = steps + as_tensor(start, steps.dtype)
     return steps.astype(dtype)
+
+
+def _wide(dtype: Any) -> dtypes.DType:
+    """The dtype that a range is computed in before it is cast: at least 32 bits."""
+    return dtypes.result_type(dtype, "float32" if dtypes.is_floating(dtype) else "int32")
 
 
 def _ends(start: Tensor, stop: Tensor, dtype: Any) -> tuple[Any, Tensor, Tensor]:
@@ -204,6 +209,7 @@ def _linspace(
 ) -> Tensor:
     """`num` evenly spaced numbers from start to stop."""
     wanted, start, stop = _ends(start, stop, dtype)
+    num = count(num, "num")
     out = _spaced(start, stop, num, endpoint)
     if dtypes.is_integer(wanted):
         from amalthea.ops.elementwise import floor
@@ -229,6 +235,7 @@ def logspace(
     [1.0, 10.0, 100.0]
     """
     wanted, start, stop = _ends(start, stop, dtype)
+    num = count(num, "num")
     out = power(as_tensor(base, start.dtype), _spaced(start, stop, num, endpoint))
     return moveaxis(out.astype(wanted), 0, axis)
 
@@ -244,6 +251,7 @@ def geomspace(
     [1.0, 2.0, 4.0]
     """
     wanted, start, stop = _ends(start, stop, dtype)
+    num = count(num, "num")
     out = sign(start) * exp(_spaced(log(abs(start)), log(abs(stop)), num, endpoint))
     if num:
         out = concatenate([expand_dims(start, 0), out[1:]])
@@ -265,7 +273,7 @@ def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:
     >>> am.ops.eye(2).tolist()
     [[1.0, 0.0], [0.0, 1.0]]
     """
-    columns = N if M is None else M
+    N, columns = count(N, "N"), count(N, "N") if M is None else count(M, "M")
     on = reshape(iota(N), (N, 1)) + k == reshape(iota(columns), (1, columns))
     return on.astype(dtypes.standardize(dtype))
 
@@ -278,7 +286,7 @@ def identity(n: int, dtype: Any = None) -> Tensor:
     >>> am.ops.identity(2).tolist()
     [[1.0, 0.0], [0.0, 1.0]]
     """
-    return eye(n, dtype=dtype)
+    return eye(count(n, "n"), dtype=dtype)
 
 
 @composite(gradient=nondifferentiable, samples=lambda: [((3,), {}), ((2,), {"M": 4, "k": 1})])
@@ -289,7 +297,8 @@ def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:
     >>> am.ops.tri(2).tolist()
     [[1.0, 0.0], [1.0, 1.0]]
     """
-    return _triangle(N, N if M is None else M, k).astype(dtypes.standardize(dtype))
+    N = count(N, "N")
+    return _triangle(N, N if M is None else count(M, "M"), k).astype(dtypes.standardize(dtype))
 
 
 @composite(samples=lambda: [((values(3, 3),), {}), ((values(2, 3, 4),), {"k": 1})])
@@ -357,8 +366,7 @@ def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
     >>> am.ops.vander([2, 3]).tolist()
     [[2, 1], [3, 1]]
     """
-    count = x.shape[0] if N is None else N
-    exponents = iota(count, "int32")
+    exponents = iota(x.shape[0] if N is None else count(N, "N"), "int32")
     powers = power(reshape(x, (x.shape[0], 1)), exponents.astype(x.dtype))
     return powers if increasing else powers[:, ::-1]
 

@@ -13,7 +13,7 @@ from amalthea.ops.creation import arange
 from amalthea.ops.reductions import max as reduce_max
 from amalthea.ops.samples import integers
 from amalthea.ops.shaping import expand_dims, reshape
-from amalthea.ops.specs import normal_axis
+from amalthea.ops.specs import count, normal_axis
 
 
 def _whole(x: Tensor, name: str) -> Tensor:
@@ -61,6 +61,7 @@ def one_hot(x: Tensor, num_classes: int, axis: int = -1, dtype: Any = None, spar
     [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
     """
     _no_sparse(sparse)
+    num_classes = count(num_classes, "num_classes")
     x = cast(_whole(x, "x"), "int32") if x.dtype == "bool" else _whole(x, "x")
     axis = normal_axis(axis, len(x.shape) + 1)
     classes = reshape(arange(num_classes, dtype=x.dtype), (num_classes, *(1,) * (len(x.shape) - axis)))

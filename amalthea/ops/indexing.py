@@ -24,7 +24,8 @@ from amalthea.ops.shaping import (
     stack,
     transpose,
 )
-from amalthea.ops.specs import Ints, broadcast_shapes, normal_axis, normal_shape, require, show
+from amalthea.ops.specs import Ints, broadcast_shapes, normal_axis, normal_shape, normal_sizes, require, show
+from amalthea.ops.whole_numbers import as_whole_numbers
 
 
 def _zeros(shape: Ints, dtype: Any) -> Tensor:
@@ -94,8 +95,7 @@ def take(x: Tensor, indices: Tensor, axis: int | None = None) -> Tensor:
     >>> am.ops.take([10, 20, 30], [2, 0]).tolist()
     [30, 10]
     """
-    if not dtypes.is_integer(indices.dtype):
-        indices = indices.astype("int32")
+    indices = as_whole_numbers(indices, "indices")
     return gather(reshape(x, (x.size,)), indices, 0) if axis is None else gather(x, indices, axis)
 
 
@@ -284,7 +284,7 @@ def scatter(indices: Tensor, values: Tensor, shape: Any) -> Tensor:
     >>> am.ops.scatter([[1], [1]], [5, 6], (3,)).tolist()
     [0, 11, 0]
     """
-    return scatter_update(_zeros(normal_shape(shape), values.dtype), indices, values, "add")
+    return scatter_update(_zeros(normal_sizes(shape), values.dtype), indices, values, "add")
 
 
 def _starts(name: str, x: Any, start: Any, sizes: Ints) -> None:

@@ -18,6 +18,7 @@ from amalthea.ops.reductions import sum as reduce_sum
 from amalthea.ops.samples import integers, values
 from amalthea.ops.shaping import squeeze
 from amalthea.ops.specs import normal_axis, show
+from amalthea.ops.whole_numbers import as_whole_numbers
 
 
 def _fail(message: str, target: Any, output: Any, fix: str) -> NoReturn:
@@ -128,7 +129,7 @@ def sparse_categorical_crossentropy(
             "use categorical_crossentropy if the target is one-hot vectors",
         )
     logs = _log_probabilities(output, from_logits, axis)
-    chosen = one_hot(cast(target, "int32"), output.shape[axis], axis=axis, dtype=logs.dtype)
+    chosen = one_hot(cast(as_whole_numbers(target, "target"), "int32"), output.shape[axis], axis=axis, dtype=logs.dtype)
     return -reduce_sum(chosen * logs, axis=axis)
 
 

@@ -27,7 +27,7 @@ from amalthea.ops.seeds import SeedGenerator, draw_seed, global_seed_generator, 
 from amalthea.ops.selection import where
 from amalthea.ops.shaping import broadcast_to, expand_dims, reshape
 from amalthea.ops.sorting import argsort
-from amalthea.ops.specs import normal_axis, normal_shape, show
+from amalthea.ops.specs import count, normal_axis, normal_sizes, show
 
 Shape = int | Sequence[int]
 
@@ -59,7 +59,9 @@ def normal(
     (2, 3)
     """
     dtype = floating_dtype(dtype, "random.normal")
-    return cast(gaussian(draw_seed(seed), normal_shape(shape), wide_dtype(dtype)) * stddev + mean, dtype)
+    return cast(
+        gaussian(draw_seed(seed), normal_sizes(shape, where="random.normal"), wide_dtype(dtype)) * stddev + mean, dtype
+    )
 
 
 def uniform(
@@ -87,7 +89,7 @@ def uniform(
     [0.4184570908546448, 0.6004990339279175]
     """
     dtype = floating_dtype(dtype, "random.uniform")
-    unit = unit_interval(draw_seed(seed), normal_shape(shape), dtype)
+    unit = unit_interval(draw_seed(seed), normal_sizes(shape, where="random.uniform"), dtype)
     low, high = as_tensor(minval, dtype), as_tensor(maxval, dtype)
     values = unit * (high - low) + low
     return where(values < high, values, low)  # the last multiplication may round up to the bound
@@ -143,7 +145,7 @@ def randint(
             received=f"dtype={str(dtype)!r}",
             fix="use am.random.uniform for floats",
         )
-    shape = normal_shape(shape)
+    shape = normal_sizes(shape, where="random.randint")
     n = math.prod(shape)
     key = draw_seed(seed)
     words = random_bits(key, (2, n))
@@ -204,7 +206,7 @@ def truncated_normal(
     """
     dtype = floating_dtype(dtype, "random.truncated_normal")
     wide = wide_dtype(dtype)
-    unit = unit_interval(draw_seed(seed), normal_shape(shape), wide)
+    unit = unit_interval(draw_seed(seed), normal_sizes(shape, where="random.truncated_normal"), wide)
     inside = erfinv((2.0 * unit - 1.0) * _ERF_SQRT2) * math.sqrt(2.0)
     return cast(clip(inside, -2.0, 2.0) * stddev + mean, dtype)
 
@@ -240,6 +242,7 @@ def categorical(logits: Any, num_samples: int, dtype: Any = "int32", seed: int |
             fix="give one row of logits for each batch entry",
         )
     wide = wide_dtype(logits.dtype)
+    num_samples = count(num_samples, "num_samples", "random.categorical")
     rows, classes = logits.shape
     # the largest of logits + Gumbel noise falls on a class with the probability of its softmax; of all values
     # -log(e) with e exponential, the large ones decide, so e must be fine near 0
@@ -354,7 +357,7 @@ def gamma(shape: Shape, alpha: Any, dtype: Any = None, seed: int | SeedGenerator
     >>> am.random.gamma((2, 3), 0.5, seed=0).shape
     (2, 3)
     """
-    dtype, shape = floating_dtype(dtype, "random.gamma"), normal_shape(shape)
+    dtype, shape = floating_dtype(dtype, "random.gamma"), normal_sizes(shape, where="random.gamma")
     drawn, boost = gamma_parts(draw_seed(seed), shape, _parameter(alpha, shape, wide_dtype(dtype)), 0)
     return cast(drawn * exp(boost), dtype)
 
@@ -381,7 +384,7 @@ def beta(shape: Shape, alpha: Any, beta: Any, dtype: Any = None, seed: int | See
     >>> am.random.beta((2, 3), 2.0, 5.0, seed=0).shape
     (2, 3)
     """
-    dtype, shape = floating_dtype(dtype, "random.beta"), normal_shape(shape)
+    dtype, shape = floating_dtype(dtype, "random.beta"), normal_sizes(shape, where="random.beta")
     key, wide = draw_seed(seed), wide_dtype(dtype)
     a, boost_a = gamma_parts(key, shape, _parameter(alpha, shape, wide), 0)
     b, boost_b = gamma_parts(key, shape, _parameter(beta, shape, wide), SECOND_GAMMA)
@@ -413,7 +416,7 @@ def binomial(
     >>> am.random.binomial((3,), 10.0, 1.0, seed=0).tolist()
     [10.0, 10.0, 10.0]
     """
-    dtype, shape = floating_dtype(dtype, "random.binomial"), normal_shape(shape)
+    dtype, shape = floating_dtype(dtype, "random.binomial"), normal_sizes(shape, where="random.binomial")
     key, wide = draw_seed(seed), wide_dtype(dtype)
     n, p = floor(_parameter(counts, shape, wide)), _parameter(probabilities, shape, wide)
     flipped = p > 0.5  # draw the rarer of success and failure

@@ -12,7 +12,7 @@ from amalthea.core.op import composite, export, nondifferentiable, primitive
 from amalthea.core.spec import TensorSpec, UnknownDim
 from amalthea.core.tensor import Tensor
 from amalthea.ops.samples import values
-from amalthea.ops.specs import Ints, broadcast_shapes, normal_axes, normal_axis, normal_shape, show
+from amalthea.ops.specs import Ints, broadcast_shapes, normal_axes, normal_axis, normal_shape, normal_sizes, show
 
 
 def _new_shape(x: Any, newshape: Any) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def transpose(x: Tensor, axes: Sequence[int] | None = None) -> Tensor:
 
 
 def _target(x: Any, shape: Any) -> dict[str, Any]:
-    wanted = normal_shape(shape)
+    wanted = normal_sizes(shape)
     if broadcast_shapes(x.shape, wanted, names=("x", "the result")) != wanted:
         fail(
             ShapeError,

@@ -120,6 +120,41 @@ def normal_shape(shape: Any, name: str = "shape") -> Ints:
     return sizes
 
 
+def normal_sizes(shape: Any, name: str = "shape", where: str | None = None) -> Ints:
+    """The shape of a new tensor as a tuple of ints, none of them negative."""
+    try:
+        sizes = normal_shape(shape, name)
+    except ArgumentError as error:
+        error.where = where
+        raise
+    if any(size < 0 for size in sizes):
+        fail(
+            ShapeError,
+            "a tensor has no axis of negative size",
+            where=where,
+            received=f"{name}={show(sizes)}",
+            fix="give the number of elements of each axis; only reshape works out a size that is given as -1",
+        )
+    return sizes
+
+
+def count(value: Any, name: str, where: str | None = None) -> int:
+    """A number of rows, repeats, samples: a whole number from 0; raises ArgumentError for anything else."""
+    try:
+        number = _index(value)
+    except TypeError:
+        number = -1
+    if number < 0:
+        fail(
+            ArgumentError,
+            f"{name} must be a whole number, 0 or more",
+            where=where,
+            received=f"{name}={value!r}",
+            fix=f"for example {name}=3",
+        )
+    return number
+
+
 def _index(size: Any) -> int:
     return size if isinstance(size, UnknownDim) else operator.index(size)
 

@@ -179,6 +179,12 @@ MISTAKES = [
     ("adapt nothing", lambda: L.Normalization().adapt([]), ValueError, r"there are no data"),
     ("adapt number", lambda: L.Normalization().adapt(3), ValueError, r"takes an array or an iterable"),
     ("lambda", lambda: L.Lambda("relu"), ValueError, r"`function` must be callable"),
+    (
+        "index between",
+        lambda: L.Embedding(3, 2, name="table")(np.array([[0, 1.5]])),
+        ValueError,
+        r"layer 'table'.*whole.*1.5 at",
+    ),
     ("embedding size", lambda: L.Embedding(0, 3), ValueError, r"`input_dim`"),
     ("orthogonal", lambda: am.initializers.Orthogonal()((3,)), ValueError, r"two axes or more"),
     ("identity", lambda: am.initializers.Identity()((3,)), ValueError, r"only a matrix"),

@@ -261,6 +261,16 @@ def test_losses_of_users_work_as_in_keras():
 
 MISTAKES = [
     (lambda: am.losses.get("mean_sqared_error"), ValueError, ["'mean_sqared_error'", "'mean_squared_error'", "Fix"]),
+    (
+        lambda: am.losses.sparse_categorical_crossentropy([0.7], [[0.5, 0.5]]),
+        ValueError,
+        ["[sparse_categorical_crossentropy]", "whole numbers", "0.7", "Fix"],
+    ),
+    (
+        lambda: am.metrics.SparseCategoricalAccuracy()([0.7], [[0.5, 0.5]]),
+        ValueError,
+        ["[sparse_categorical_accuracy]", "whole numbers", "0.7", "Fix"],
+    ),
     (lambda: am.losses.get(3), TypeError, ["3", "int", "Fix"]),
     (lambda: am.losses.deserialize("nope"), ValueError, ["'nope'", "Fix"]),
     (lambda: am.losses.MeanSquaredError(reduction="avg"), ValueError, ["'avg'", "'sum_over_batch_size'", "Fix"]),

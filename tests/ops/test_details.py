@@ -125,6 +125,11 @@ def test_numpy_scalars_of_python_kind_are_weak():
     assert ops.maximum(x, np.float64(0.5)).dtype == "float32"
 
 
+def test_an_axis_of_unknown_size_is_unstacked_if_its_size_is_said():
+    assert [x.shape for x in ops.unstack(KerasTensor((None, 3)), num=2)] == [(3,), (3,)]
+    assert [x.shape for x in ops.unstack(KerasTensor((None, 2)), axis=1)] == [(None,), (None,)]
+
+
 def test_scatter_and_gather_of_one_hot_round_trip():
     x = np.random.default_rng(0).normal(size=(50, 7)).astype("float32")
     ids = np.random.default_rng(1).integers(0, 6, (50, 1))
@@ -188,6 +193,30 @@ MISTAKES = {
     "text": (lambda: ops.add("a", 1), r"not numbers"),
     "bad shape": (lambda: ops.zeros((2, "a")), r"\[zeros\].*tuple of ints"),
     "bad axis": (lambda: ops.sum(np.ones(3), axis="a"), r"\[sum\].*axis must be an int"),
+    "negative size": (lambda: ops.ones((-3, 2)), r"\[ones\].*negative size.*shape=\(-3, 2\).*reshape"),
+    "negative zeros": (lambda: ops.zeros(-1), r"\[zeros\].*negative size"),
+    "negative full": (lambda: ops.full((2, -1), 1.0), r"\[full\].*negative size"),
+    "negative repeat": (lambda: ops.repeat([1, 2], -1), r"\[repeat\].*repeats must be a whole number.*repeats=-1"),
+    "negative tile": (lambda: ops.tile([1, 2], (2, -1)), r"\[tile\].*repeats must be a whole number"),
+    "repeat by halves": (lambda: ops.repeat([1, 2], 1.5), r"\[repeat\].*repeats=1.5"),
+    "eye of nothing": (lambda: ops.eye(None), r"\[eye\].*N must be a whole number.*N=None"),
+    "negative eye": (lambda: ops.eye(-1), r"\[eye\].*N=-1"),
+    "negative columns": (lambda: ops.eye(2, -1), r"\[eye\].*M=-1"),
+    "identity": (lambda: ops.identity(-1), r"\[identity\].*n=-1"),
+    "tri": (lambda: ops.tri(-2), r"\[tri\].*N=-2"),
+    "arange of nothing": (lambda: ops.arange(None), r"\[arange\].*no bound"),
+    "linspace": (lambda: ops.linspace(0, 1, -2), r"\[linspace\].*num=-2"),
+    "one_hot": (lambda: ops.one_hot([1], -1), r"\[one_hot\].*num_classes=-1"),
+    "one_hot of nothing": (lambda: ops.one_hot([1], None), r"\[one_hot\].*num_classes=None"),
+    "take between": (lambda: ops.take([1, 2, 3], [[0.0, 1.5]]), r"\[take\].*whole numbers.*1.5 at \[0, 1\]"),
+    "label between": (
+        lambda: ops.sparse_categorical_crossentropy([0.7], [[0.5, 0.5]]),
+        r"\[sparse_categorical_crossentropy\].*whole numbers.*0.7",
+    ),
+    "unstack": (
+        lambda: ops.unstack(KerasTensor((None, 3))),
+        r"\[unstack\].*axis 0 is not known yet.*\(None, 3\).*pass num",
+    ),
     "negative power": (lambda: ops.power([2], [-1]), r"negative integer powers"),
 }
 

@@ -299,6 +299,16 @@ MISTAKES = [
     (lambda: random.randint((2,), 0, 5, dtype="float32"), DTypeError, r"random.randint.*integer"),
     (lambda: random.randint((2,), 5, 5), ArgumentError, r"random.randint.*less than maxval"),
     (lambda: random.randint((2,), 0, 300, dtype="uint8"), ArgumentError, r"random.randint.*range of uint8"),
+    *(
+        (lambda draw=draw: draw((-1, 2)), ShapeError, rf"\[random.{draw.__name__}\].*negative size")
+        for draw in (random.normal, random.uniform, random.truncated_normal)
+    ),
+    (lambda: random.randint((-1,), 0, 5), ShapeError, r"\[random.randint\].*negative size"),
+    (lambda: random.gamma((-1,), 1.0), ShapeError, r"\[random.gamma\].*negative size"),
+    (lambda: random.beta((-1,), 1.0, 1.0), ShapeError, r"\[random.beta\].*negative size"),
+    (lambda: random.binomial((-1,), 2.0, 0.5), ShapeError, r"\[random.binomial\].*negative size"),
+    (lambda: random.normal(("a",)), ArgumentError, r"\[random.normal\].*tuple of ints"),
+    (lambda: random.categorical(np.zeros((1, 3)), -2), ArgumentError, r"random.categorical.*num_samples=-2"),
     (lambda: random.categorical(np.zeros(3), 2), ShapeError, r"random.categorical.*two axes"),
     (lambda: random.dropout(np.ones(3), 1.5), ArgumentError, r"random.dropout.*between 0 and 1.*1.5"),
     (lambda: random.dropout(np.ones((3, 2)), 0.5, noise_shape=(3,)), ShapeError, r"random.dropout.*noise_shape"),

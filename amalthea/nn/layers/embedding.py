@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from amalthea import ops
-from amalthea.core import dtypes
 from amalthea.core.tensor import Tensor
 from amalthea.nn import constraints, initializers, regularizers
 from amalthea.nn.arguments import whole_number
 from amalthea.nn.layer import Layer
 from amalthea.nn.layers.dense import refuse_variants
 from amalthea.nn.registry import public
+from amalthea.ops.whole_numbers import as_whole_numbers
 
 __all__ = ["Embedding"]
 
@@ -77,8 +77,7 @@ class Embedding(Layer):
 
     def call(self, inputs: Tensor) -> Tensor:
         """The rows of the table that `inputs` names."""
-        if not dtypes.is_integer(inputs.dtype):
-            inputs = ops.cast(inputs, "int32")
+        inputs = as_whole_numbers(inputs, "inputs", "Embedding")
         return ops.cast(ops.take(self.embeddings, inputs, axis=0), self.compute_dtype)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:

@@ -10,6 +10,7 @@ from amalthea.core.errors import ShapeError, fail
 from amalthea.core.tensor import Tensor
 from amalthea.nn.losses.alignment import TensorLike, same_rank, shapes_agree, target_and_prediction
 from amalthea.nn.objects import public
+from amalthea.ops.whole_numbers import as_whole_numbers
 
 
 @public("keras.losses.kl_divergence", "keras.metrics.kl_divergence")
@@ -281,6 +282,7 @@ def sparse_categorical_crossentropy(
     >>> round(float(am.losses.sparse_categorical_crossentropy([1], [[0.5, 0.5]])[0]), 4)
     0.6931
     """
+    y_true = as_whole_numbers(ops.convert_to_tensor(y_true), "y_true", "sparse_categorical_crossentropy")
     y_true = ops.cast(y_true, "int32")
     y_pred = ops.convert_to_tensor(y_pred)
     received = f"y_true of shape {y_true.shape}, y_pred of shape {y_pred.shape}"

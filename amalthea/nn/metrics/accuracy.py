@@ -11,6 +11,7 @@ from amalthea.core.tensor import Tensor
 from amalthea.nn.losses.alignment import TensorLike, shapes_agree, target_and_prediction
 from amalthea.nn.metrics.means import FunctionMetric
 from amalthea.nn.objects import public
+from amalthea.ops.whole_numbers import as_whole_numbers
 
 
 def accuracy(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
@@ -68,7 +69,7 @@ def categorical_accuracy(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
 
 def _class_numbers(where: str, y_true: TensorLike, y_pred: TensorLike) -> tuple[Tensor, Tensor]:
     """Integer targets of the shape of the predictions without their class axis."""
-    y_true = ops.cast(y_true, "int32")
+    y_true = ops.cast(as_whole_numbers(ops.convert_to_tensor(y_true), "y_true", where), "int32")
     y_pred = ops.convert_to_tensor(y_pred)
     shape = y_true.shape
     if y_true.ndim == y_pred.ndim and y_true.ndim and shape[-1] == 1:
