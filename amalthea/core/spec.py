@@ -58,7 +58,11 @@ class TensorSpec:
         return hash((self.shape, str(self.dtype)))
 
     def __repr__(self) -> str:
-        return f"{self.dtype!s}[{','.join('?' if d is None else str(int(d)) for d in self.shape)}]"
+        return f"{self.dtype!s}[{','.join(map(_size_text, self.shape))}]"
+
+
+def _size_text(size: int | None) -> str:
+    return "?" if size is None or isinstance(size, UnknownDim) else str(int(size))
 
 
 def spec_of(x: Any) -> TensorSpec:
