@@ -1,5 +1,6 @@
-"""`am.config`: settings, as `keras.config` names them, and the backend that computes."""
+"""`am.config`: settings, as `keras.config` names them, the backend that computes and its threads."""
 
+from amalthea.compiler.threads import num_threads, set_num_threads
 from amalthea.core.backend import backend, backend_scope, set_backend
 from amalthea.core.config import (
     config_file,
@@ -20,9 +21,11 @@ __all__ = [
     "epsilon",
     "floatx",
     "image_data_format",
+    "num_threads",
     "set_backend",
     "set_dtype_policy",
     "set_epsilon",
     "set_floatx",
     "set_image_data_format",
+    "set_num_threads",
 ]

@@ -127,7 +127,7 @@ class Target:
         """
         import llvmlite.binding as llvm
 
-        _initialize()
+        _initialize(self.triple.split("-")[0] != llvm.get_process_triple().split("-")[0])
         # On Windows the loader reads ELF objects only.
         triple = self.triple + "-elf" if sys.platform == "win32" and "windows" in self.triple else self.triple
         return llvm.Target.from_triple(triple).create_target_machine(
@@ -150,11 +150,15 @@ class Target:
 
 
 @functools.cache
-def _initialize() -> None:
+def _initialize(foreign: bool) -> None:
     import llvmlite.binding as llvm
 
-    llvm.initialize_all_targets()
-    llvm.initialize_all_asmprinters()
+    if foreign:  # takes some milliseconds, and is of use for cross-compiling only
+        llvm.initialize_all_targets()
+        llvm.initialize_all_asmprinters()
+    else:
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
 
 
 # LLVM's cost tables would rather vectorise loops in 256 bits on most AVX-512 processors, for the frequency that the
