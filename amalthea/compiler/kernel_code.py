@@ -38,4 +38,7 @@ def finished(kind: str, e: Emitter, extent: int, flops: int = 0, bytes: int = 0,
     digest = hashlib.sha256((e.text() + "".join(sorted(e.declarations))).encode()).hexdigest()[:12]
     name = f"{kind}_{digest}"
     text = e.text().replace(f"@{PLACEHOLDER}(", f"@{name}(", 1)
-    return KernelCode(name, text, frozenset(e.declarations), extent, flops, bytes, note)
+    metadata = sorted(line for line in e.declarations if line.startswith("!"))  # it belongs to the function
+    return KernelCode(
+        name, "\n".join([text, *metadata]), frozenset(e.declarations - set(metadata)), extent, flops, bytes, note
+    )

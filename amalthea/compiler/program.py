@@ -96,12 +96,11 @@ class Program:
         reads = {self.base(value) for value in node.inputs}
         if made is None:
             return Step([], node, reads, list(node.outputs))
-        codes, scratch = made
         resolved = [
             (code, [self.base(p) if isinstance(p, Value) and p not in node.outputs else p for p in parameters])
-            for code, parameters in codes
+            for code, parameters in made.codes
         ]
-        return Step(resolved, None, reads, list(node.outputs), scratch)
+        return Step(resolved, None, reads, list(node.outputs), made.scratch)
 
     def _allocate(self) -> None:
         graph = self.graph

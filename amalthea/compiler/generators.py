@@ -1,0 +1,122 @@
+"""Nodes with a generator of their own: contractions, and convolutions and their gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import prod
+from typing import Any
+
+from amalthea.compiler.contraction import Contraction, Generated, from_subscripts, generate
+from amalthea.compiler.contraction_convolution import (
+    convolution,
+    convolution_input_gradient,
+    convolution_kernel_gradient,
+)
+from amalthea.compiler.kernel_code import KernelCode
+from amalthea.compiler.padding import pad_code, padded_shape
+from amalthea.compiler.target import Target
+from amalthea.core.node import Node
+from amalthea.core.value import Value
+
+Parameter = Value | tuple[str, int]
+
+
+class Made:
+    """The kernels of a node in order, each with its parameters (values, or ("scratch", i)), and the scratch buffers."""
+
+    def __init__(self) -> None:
+        self.codes: list[tuple[KernelCode, list[Parameter]]] = []
+        self.scratch: list[int] = []  # bytes
+
+    def buffer(self, size: int) -> Parameter:
+        """A scratch buffer of that many bytes."""
+        self.scratch.append(size)
+        return ("scratch", len(self.scratch) - 1)
+
+    def padded(self, value: Value, padding: Sequence[tuple[int, int]]) -> tuple[Parameter, tuple[int, ...]]:
+        """The value with a border of zeros, and its shape; the value itself where there is none."""
+        shape = value.spec.shape
+        if all(lo == hi == 0 for lo, hi in padding):
+            return value, shape
+        goal = padded_shape(shape, padding)
+        buffer = self.buffer(prod(goal) * value.spec.dtype.itemsize)
+        self.codes.append((pad_code(shape, padding, value.spec.dtype), [value, buffer]))
+        return buffer, goal
+
+    def contraction(self, contraction: Contraction, x: Parameter, y: Parameter, out: Parameter, target: Target) -> None:
+        """The kernels of one contraction."""
+        made: Generated = generate(contraction, target)
+        first = len(self.scratch)
+        self.scratch += made.scratch
+        places: dict[str, Parameter] = {"x": x, "y": y, "out0": out}
+        places.update({f"scratch{i}": ("scratch", first + i) for i in range(len(made.scratch))})
+        for code, names in zip(made.kernels, made.arguments, strict=True):
+            self.codes.append((code, [places[name] for name in names]))
+
+
+def _contract(node: Node, target: Target) -> Made:
+    made = Made()
+    x, y = node.inputs
+    out = node.outputs[0]
+    contraction = from_subscripts(
+        node.attrs["subscripts"], x.spec.shape, y.spec.shape, x.spec.dtype, result=out.spec.dtype
+    )
+    made.contraction(contraction, x, y, out, target)
+    return made
+
+
+def _crops(node: Node) -> bool:
+    return any(lo < 0 or hi < 0 for lo, hi in node.attrs["padding"])
+
+
+def _convolution(node: Node, target: Target) -> Made | None:
+    if _crops(node):
+        return None
+    made = Made()
+    x, kernel = node.inputs
+    padded, shape = made.padded(x, node.attrs["padding"])
+    options = {name: node.attrs[name] for name in ("strides", "dilation", "groups")}
+    contraction = convolution(shape, kernel.spec.shape, x.spec.dtype, **options)
+    made.contraction(contraction, padded, kernel, node.outputs[0], target)
+    return made
+
+
+def _kernel_gradient(node: Node, target: Target) -> Made | None:
+    if _crops(node):
+        return None
+    made = Made()
+    x, y = node.inputs
+    padded, shape = made.padded(x, node.attrs["padding"])
+    options = {name: node.attrs[name] for name in ("strides", "dilation", "groups")}
+    contraction = convolution_kernel_gradient(
+        shape, y.spec.shape, node.attrs["kernel_size"], x.spec.dtype, **options
+    )
+    made.contraction(contraction, padded, y, node.outputs[0], target)
+    return made
+
+
+def _input_gradient(node: Node, target: Target) -> Made | None:
+    if _crops(node):
+        return None
+    made = Made()
+    y, kernel = node.inputs
+    options = {name: node.attrs[name] for name in ("input_size", "strides", "padding", "dilation", "groups")}
+    found = convolution_input_gradient(y.spec.shape, kernel.spec.shape, dtype=y.spec.dtype, **options)
+    padded, _ = made.padded(y, found.padding)
+    for contraction in found.contractions:
+        made.contraction(contraction, padded, kernel, node.outputs[0], target)
+    return made
+
+
+GENERATORS: dict[str, Callable[[Node, Target], Made | None]] = {
+    "contract": _contract,
+    "convolution": _convolution,
+    "conv_kernel_gradient": _kernel_gradient,
+    "conv_input_gradient": _input_gradient,
+}
+
+
+def generate_node(node: Node, target: Target) -> Made | None:
+    """The kernels of a node; None for one without a generator, which falls back to NumPy."""
+    generator: Any = GENERATORS.get(node.op.name)
+    return None if generator is None else generator(node, target)
