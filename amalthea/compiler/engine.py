@@ -431,10 +431,18 @@ def _load(objects: Sequence[bytes], source: _Source, target: Target, symbols: Ma
     try:
         tracker = builder.link(engine, f"amalthea{next(_libraries)}")
     except RuntimeError as error:
+        called = {name for item in source.functions.values() for name in item.references()} - set(names)
+        declared = {name for name in called if name in source.helpers and source.helpers[name].declares}
+        missing = sorted(
+            name
+            for name in declared - set(symbols)
+            if not name.startswith("llvm.") and llvm.address_of_symbol(name) is None
+        )
         fail(
             CompileError,
             f"the machine code cannot be linked: {' '.join(str(error).split())}",
             where="compile_module",
+            received=f"calls of {', '.join(missing)}, which exist nowhere" if missing else None,
             fix="give the addresses of functions that are only declared in symbols=",
         )
     tracker.engine = engine  # which must outlive it

@@ -73,7 +73,8 @@ def _pause(e: Emitter, machine: str) -> None:
         e.need("declare void @llvm.x86.sse2.pause()")
         e.line("call void @llvm.x86.sse2.pause()")
     elif machine in ("aarch64", "arm64"):
-        e.line('call void asm sideeffect "isb", "~{memory}"()')  # `yield` does nothing on most; this takes some cycles
+        e.need("declare void @llvm.aarch64.isb(i32)")
+        e.line("call void @llvm.aarch64.isb(i32 15)")  # the hint `yield` does nothing on most; this takes some cycles
 
 
 def _sleep(e: Emitter, machine: str) -> None:
