@@ -177,6 +177,47 @@ class Emitter:
         self.label(done)
         return names
 
+    def repeat(
+        self,
+        count: str | int,
+        body: Callable[[str, list[str]], Sequence[str]],
+        carried: Sequence[tuple[str, str]] = (),
+        metadata: str = "",
+    ) -> list[str]:
+        """A loop `for i in range(count)` that runs at least once, tested at its end: the form for innermost loops.
+
+        Args:
+            count: i64 value, positive.
+            body, carried, metadata: as for `loop`.
+
+        Returns:
+            The carried values after the last round.
+        """
+        self._count += 1
+        n = self._count
+        inside, done, before = f"repeat{n}", f"repeated{n}", self.current
+        i = self.fresh("i")
+        names = [self.fresh("c") for _ in carried]
+        self.jump(inside)
+        self.label(inside)
+        at = len(self.lines)
+        new = list(body(i, names))
+        following = self.value(f"add nuw nsw i64 {i}, 1")
+        again = self.value(f"icmp ult i64 {following}, {count}")
+        back = self.current
+        self.line(f"br i1 {again}, label %{inside}, label %{done}{metadata}")
+        phis = [f"  {i} = phi i64 [ 0, %{before} ], [ {following}, %{back} ]"]
+        for name, (kind, first), last in zip(names, carried, new, strict=True):
+            phis.append(f"  {name} = phi {kind} [ {first}, %{before} ], [ {last}, %{back} ]")
+        self.lines[at:at] = phis
+        self.label(done)
+        return new
+
+    def block(self, hint: str = "block") -> str:
+        """A new label for a basic block."""
+        self._count += 1
+        return f"{hint}{self._count}"
+
     def text(self) -> str:
         """The function's text (without its declarations)."""
         return "\n".join([self.head, *self.lines, "}"])
