@@ -1,0 +1,390 @@
+"""The innermost code of a contraction: one register tile, its loop over the depth, and what is stored at the end.
+
+A tile is a box of rows times a few columns; each (row, column) pair is a *point* with an accumulator, a vector along
+the vector axis. Where a point's factors lie is known up to the tile's origin, so all points share one address
+register for each array and differ by constant displacements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from amalthea.compiler.contraction_nest import Axis, Nest
+from amalthea.compiler.emitter import Emitter, literal, llvm_type
+from amalthea.core import dtypes
+from amalthea.core.dtypes import DType
+
+Emit = Callable[..., str]
+
+# Loops are unrolled here, where register counts are known; LLVM must not unroll them again.
+NO_UNROLL = (
+    "!910 = distinct !{!910, !911, !912}",
+    '!911 = !{!"llvm.loop.unroll.disable"}',
+    '!912 = !{!"llvm.loop.vectorize.enable", i1 false}',
+)
+KEEP_LOOP = ", !llvm.loop !910"
+
+
+@dataclass(frozen=True)
+class View:
+    """Where a tile finds one array: steps in elements of `dtype`.
+
+    Attributes:
+        dtype: in memory.
+        vector: from lane to lane: 1 loads a vector, 0 spreads a scalar, all else gathers.
+        column: from one column of the tile (a vector or, in the dot form, a scalar) to the next.
+        rows: displacement of each row of the tile.
+        depth: step of each depth axis.
+        padded: whether lanes past the end may be read.
+    """
+
+    dtype: DType
+    vector: int
+    column: int
+    rows: tuple[int, ...]
+    depth: tuple[int, ...] = ()
+    padded: bool = False
+
+
+@dataclass
+class TileCode:
+    """Writes tiles into an emitter.
+
+    Attributes:
+        e: the emitter.
+        nest: what is computed.
+        lanes: of a vector; 1 computes in scalars.
+        dot: whether vectors lie along the depth, so that sums are reduced at the end.
+        unroll: rounds of the innermost loop written out.
+        pointwise: `elementwise.emit`, for epilogues.
+    """
+
+    e: Emitter
+    nest: Nest
+    lanes: int
+    dot: bool
+    unroll: int
+    pointwise: Emit | None = None
+    _memo: dict[tuple, str] = field(default_factory=dict)
+
+    # -- values -------------------------------------------------------------------------------------------------------
+
+    def vector_type(self, dtype: DType) -> str:
+        return llvm_type(dtype, self.lanes)
+
+    def splat(self, value: str, dtype: DType, lanes: int) -> str:
+        """A vector of one scalar."""
+        if lanes == 1:
+            return value
+        kind = llvm_type(dtype, lanes)
+        one = self.e.value(f"insertelement {kind} poison, {llvm_type(dtype)} {value}, i64 0")
+        return self.e.value(f"shufflevector {kind} {one}, {kind} poison, <{lanes} x i32> zeroinitializer")
+
+    def zero(self, dtype: DType) -> str:
+        return "zeroinitializer" if self.lanes > 1 else literal(0, dtype)
+
+    def load(self, view: View, pointer: str, displacement: int, valid: int, to: DType, lanes: int) -> str:
+        """`valid` lanes at a displacement from a pointer, converted to dtype `to`."""
+        e, size = self.e, view.dtype.itemsize
+        scalar = llvm_type(view.dtype)
+        if view.vector == 0 or lanes == 1:
+            value = e.value(f"load {scalar}, ptr {self.at(view, pointer, displacement)}, align {size}")
+            return self.splat(convert(e, value, view.dtype, to), to, lanes)
+        kind = llvm_type(view.dtype, lanes)
+        if view.vector == 1:
+            address = self.at(view, pointer, displacement)
+            if valid == lanes or view.padded:
+                value = e.value(f"load {kind}, ptr {address}, align {size}")
+            else:
+                value = masked_load(e, view.dtype, lanes, valid, address)
+            return convert(e, value, view.dtype, to, lanes)
+        value = "zeroinitializer"
+        for lane in range(valid):
+            address = self.at(view, pointer, displacement + lane * view.vector)
+            one = e.value(f"load {scalar}, ptr {address}, align {size}")
+            value = e.value(f"insertelement {kind} {value}, {scalar} {one}, i64 {lane}")
+        return convert(e, value, view.dtype, to, lanes)
+
+    def store(self, view: View, pointer: str, displacement: int, valid: int, value: str, lanes: int) -> None:
+        """Store `valid` lanes of a value of the view's dtype."""
+        e, size = self.e, view.dtype.itemsize
+        scalar, kind = llvm_type(view.dtype), llvm_type(view.dtype, lanes)
+        if lanes == 1 or (view.vector == 1 and valid == lanes):
+            e.line(f"store {kind} {value}, ptr {self.at(view, pointer, displacement)}, align {size}")
+        elif view.vector == 1:
+            masked_store(e, view.dtype, lanes, valid, value, self.at(view, pointer, displacement))
+        else:
+            for lane in range(valid):
+                one = e.value(f"extractelement {kind} {value}, i64 {lane}")
+                address = self.at(view, pointer, displacement + lane * view.vector)
+                e.line(f"store {scalar} {one}, ptr {address}, align {size}")
+
+    def at(self, view: View, pointer: str, displacement: int | str) -> str:
+        return offset(self.e, pointer, displacement, view.dtype)
+
+    # -- the loop over the depth ---------------------------------------------------------------------------------------
+
+    def accumulate(
+        self,
+        views: Sequence[View],
+        pointers: Sequence[str],
+        axes: Sequence[tuple[Axis, int | str]],
+        columns: int,
+        valid: int,
+        sums: list[str],
+    ) -> list[str]:
+        """Add the products of all points over the depth axes to the sums.
+
+        Args:
+            views, pointers: of the factors.
+            axes: depth axes with how much of each is run through (a number or an i64 value); the views' depth steps
+                are those of the last `len(axes)` axes.
+            columns: of the tile.
+            valid: lanes of the last column that exist.
+            sums: one value for each point, row by row.
+        """
+        kind = self.vector_type(self.nest.accumulate)
+        if not axes:
+            return self._products(views, pointers, [0] * len(views), columns, valid, self.lanes, sums)
+        (_, count), inner = axes[0], axes[1:]
+        level = len(views[0].depth) - len(axes)
+        if inner:
+
+            def body(i: str, carried: list[str]) -> list[str]:
+                moved = [
+                    self.at(view, pointer, self.e.value(f"mul nsw i64 {i}, {view.depth[level]}"))
+                    for view, pointer in zip(views, pointers, strict=True)
+                ]
+                return self.accumulate(views, moved, inner, columns, valid, carried)
+
+            return self._loop(count, body, [(kind, s) for s in sums])
+        stride = self.lanes if self.dot else 1
+
+        def some(times: int, width: int = self.lanes) -> Callable[[str | None, list[str]], list[str]]:
+            def body(i: str | None, carried: list[str]) -> list[str]:
+                moved = list(pointers)
+                if i is not None:
+                    moved = [
+                        self.at(view, pointer, self.e.value(f"mul nsw i64 {i}, {view.depth[level] * times * stride}"))
+                        for view, pointer in zip(views, pointers, strict=True)
+                    ]
+                for u in range(times):
+                    at = [u * stride * view.depth[level] for view in views]
+                    carried = self._products(views, moved, at, columns, valid, width, carried)
+                return carried
+
+            return body
+
+        def after(start: int | str) -> list[str]:
+            return [
+                self.at(
+                    view,
+                    pointer,
+                    start * view.depth[level]
+                    if isinstance(start, int)
+                    else self.e.value(f"mul nsw i64 {start}, {view.depth[level]}"),
+                )
+                for view, pointer in zip(views, pointers, strict=True)
+            ]
+
+        if isinstance(count, str):
+            rounds = self.e.value(f"udiv i64 {count}, {self.unroll * stride}")
+            sums = self._loop(rounds, some(self.unroll), [(kind, s) for s in sums])
+            done = self.e.value(f"mul nuw nsw i64 {rounds}, {self.unroll * stride}")
+            rest = self.e.value(f"sub i64 {count}, {done}")
+            pointers = after(done)
+            return self._loop(rest, some(1), [(kind, s) for s in sums])
+        whole, tail = divmod(count, stride)
+        rounds, left = divmod(whole, self.unroll)
+        if rounds == 1:
+            sums = some(self.unroll)(None, sums)
+        elif rounds:
+            sums = self._loop(rounds, some(self.unroll), [(kind, s) for s in sums])
+        first = list(pointers)
+        if left:
+            pointers = after(rounds * self.unroll * stride)
+            sums = some(left)(None, sums)
+        if tail:
+            pointers = first
+            pointers = after(whole * stride)
+            sums = some(1, tail)(None, sums)
+        return sums
+
+    def _loop(
+        self, count: int | str, body: Callable[[str, list[str]], Sequence[str]], carried: list[tuple[str, str]]
+    ) -> list[str]:
+        for line in NO_UNROLL:
+            self.e.need(line)
+        if isinstance(count, int):
+            return self.e.repeat(count, body, carried, KEEP_LOOP) if count else [first for _, first in carried]
+        return self.e.loop("0", count, 1, body, carried, KEEP_LOOP)
+
+    def _products(
+        self,
+        views: Sequence[View],
+        pointers: Sequence[str],
+        at: Sequence[int],
+        columns: int,
+        valid: int,
+        width: int,
+        sums: list[str],
+    ) -> list[str]:
+        """One step of the depth for all points; `width` lanes of it exist where vectors lie along the depth."""
+        memo: dict[tuple[int, int, int], str] = {}
+        accumulate, new = self.nest.accumulate, list(sums)
+        for row in range(len(views[0].rows)):
+            for column in range(columns):
+                lanes_here = width if self.dot else valid if column == columns - 1 else self.lanes
+                values = []
+                for f, (view, pointer, start) in enumerate(zip(views, pointers, at, strict=True)):
+                    displacement = start + view.rows[row] + column * view.column
+                    key = (f, displacement, lanes_here if view.vector else 0)
+                    if key not in memo:
+                        memo[key] = self.load(view, pointer, displacement, lanes_here, accumulate, self.lanes)
+                    values.append(memo[key])
+                point = row * columns + column
+                new[point] = multiply_add(self.e, new[point], values, accumulate, self.lanes)
+        return new
+
+    # -- the end ------------------------------------------------------------------------------------------------------
+
+    def reduce(self, value: str) -> str:
+        """The sum of the lanes."""
+        if self.lanes == 1:
+            return value
+        dtype = self.nest.accumulate
+        kind, scalar = self.vector_type(dtype), llvm_type(dtype)
+        suffix = f"v{self.lanes}{mangled(dtype)}"
+        if dtypes.is_floating(dtype):
+            name, arguments = f"llvm.vector.reduce.fadd.{suffix}", f"({scalar} {literal(-0.0, dtype)}, {kind} {value})"
+            self.e.need(f"declare {scalar} @{name}({scalar}, {kind})")
+            return self.e.value(f"call reassoc {scalar} @{name}{arguments}")
+        return self.e.call(scalar, f"llvm.vector.reduce.add.{suffix}", (kind, value))
+
+    def finish(
+        self,
+        views: Mapping[int, View],
+        pointers: Mapping[int, str],
+        columns: int,
+        valid: int,
+        sums: Sequence[str],
+    ) -> None:
+        """Apply the epilogue to the sums and store its results; `views` and `pointers` of operands and results."""
+        nest, lanes = self.nest, 1 if self.dot else self.lanes
+        memo: dict[tuple[int, int, int], str] = {}
+        for row in range(len(sums) // columns):
+            for column in range(columns):
+                lanes_here = 1 if self.dot else valid if column == columns - 1 else lanes
+                total = sums[row * columns + column]
+                values = [self.reduce(total) if self.dot else total]
+                kinds = [nest.accumulate]
+                for a in nest.operands:
+                    view = views[a]
+                    displacement = view.rows[row] + column * view.column
+                    key = (a, displacement, lanes_here)
+                    if key not in memo:
+                        memo[key] = self.load(view, pointers[a], displacement, lanes_here, view.dtype, lanes)
+                    values.append(memo[key])
+                    kinds.append(view.dtype)
+                for step in nest.steps:
+                    assert self.pointwise is not None
+                    arguments, given = [values[i] for i in step.args], [kinds[i] for i in step.args]
+                    values.append(self.pointwise(self.e, step.op, arguments, given, step.dtype, lanes, step.attrs))
+                    kinds.append(step.dtype)
+                for a, index in nest.results:
+                    view = views[a]
+                    value = convert(self.e, values[index], kinds[index], view.dtype, lanes)
+                    self.store(view, pointers[a], view.rows[row] + column * view.column, lanes_here, value, lanes)
+
+
+# -- pieces --------------------------------------------------------------------------------------------------------
+
+
+def offset(e: Emitter, pointer: str, displacement: int | str, dtype: DType) -> str:
+    """The address `displacement` elements further."""
+    if displacement == 0:
+        return pointer
+    return e.value(f"getelementptr {llvm_type(dtype)}, ptr {pointer}, i64 {displacement}")
+
+
+def linear(e: Emitter, terms: Sequence[tuple[str, int]], constant: int = 0) -> str | int:
+    """The i64 value `constant + sum(index * step)`; a plain number where it is known."""
+    total: str | int = constant
+    for index, step in terms:
+        if step:
+            product = index if step == 1 else e.value(f"mul nsw i64 {index}, {step}")
+            total = product if total == 0 else e.value(f"add nsw i64 {total}, {product}")
+    return total
+
+
+def decode(e: Emitter, flat: str, sizes: Sequence[int]) -> list[str]:
+    """The indices of a flattened index, row-major."""
+    indices = []
+    for size in reversed(sizes[1:]):
+        if size == 1:
+            indices.append("0")
+            continue
+        indices.append(e.value(f"urem i64 {flat}, {size}"))
+        flat = e.value(f"udiv i64 {flat}, {size}")
+    return [flat, *reversed(indices)][: len(sizes)]
+
+
+def convert(e: Emitter, value: str, given: DType, wanted: DType, lanes: int = 1) -> str:
+    """A value of one dtype as one of another: exact where it widens, rounded where it narrows."""
+    if given == wanted:
+        return value
+    a, b = llvm_type(given, lanes), llvm_type(wanted, lanes)
+    if dtypes.is_floating(given) and dtypes.is_floating(wanted):
+        if given.itemsize == wanted.itemsize:  # the two half precisions
+            middle = convert(e, value, given, dtypes.float32, lanes)
+            return convert(e, middle, dtypes.float32, wanted, lanes)
+        word = "fpext" if given.itemsize < wanted.itemsize else "fptrunc"
+    elif dtypes.is_floating(wanted):
+        word = "sitofp" if given in dtypes.SIGNED else "uitofp"
+    elif dtypes.is_floating(given):
+        word = "fptosi" if wanted in dtypes.SIGNED else "fptoui"
+    elif given.itemsize == wanted.itemsize:
+        return value
+    elif given.itemsize > wanted.itemsize:
+        word = "trunc"
+    else:
+        word = "sext" if given in dtypes.SIGNED else "zext"
+    return e.value(f"{word} {a} {value} to {b}")
+
+
+def mangled(dtype: DType) -> str:
+    """The dtype in the names of LLVM's overloaded intrinsics."""
+    return {"half": "f16", "bfloat": "bf16", "float": "f32", "double": "f64"}.get(llvm_type(dtype), llvm_type(dtype))
+
+
+def multiply_add(e: Emitter, total: str, values: Sequence[str], dtype: DType, lanes: int) -> str:
+    """`total` plus the product of one or two values, in one rounding where the target can."""
+    kind = llvm_type(dtype, lanes)
+    if len(values) == 1:
+        return e.value(f"{'fadd' if dtypes.is_floating(dtype) else 'add'} {kind} {total}, {values[0]}")
+    if dtypes.is_floating(dtype):
+        suffix = mangled(dtype) if lanes == 1 else f"v{lanes}{mangled(dtype)}"
+        return e.call(kind, f"llvm.fmuladd.{suffix}", (kind, values[0]), (kind, values[1]), (kind, total))
+    product = e.value(f"mul {kind} {values[0]}, {values[1]}")
+    return e.value(f"add {kind} {total}, {product}")
+
+
+def _mask(lanes: int, valid: int) -> str:
+    return f"<{lanes} x i1> <{', '.join(f'i1 {int(lane < valid)}' for lane in range(lanes))}>"
+
+
+def masked_load(e: Emitter, dtype: DType, lanes: int, valid: int, pointer: str) -> str:
+    """The first `valid` lanes of a vector; the others are zero and their memory is not touched."""
+    kind, name = llvm_type(dtype, lanes), f"llvm.masked.load.v{lanes}{mangled(dtype)}.p0"
+    e.need(f"declare {kind} @{name}(ptr, <{lanes} x i1>, {kind})")
+    return e.value(
+        f"call {kind} @{name}(ptr align {dtype.itemsize} {pointer}, {_mask(lanes, valid)}, {kind} zeroinitializer)"
+    )
+
+
+def masked_store(e: Emitter, dtype: DType, lanes: int, valid: int, value: str, pointer: str) -> None:
+    """Store the first `valid` lanes of a vector."""
+    kind, name = llvm_type(dtype, lanes), f"llvm.masked.store.v{lanes}{mangled(dtype)}.p0"
+    e.need(f"declare void @{name}({kind}, ptr, <{lanes} x i1>)")
+    e.line(f"call void @{name}({kind} {value}, ptr align {dtype.itemsize} {pointer}, {_mask(lanes, valid)})")
