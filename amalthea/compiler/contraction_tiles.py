@@ -1,0 +1,272 @@
+"""The choice of a tiling: every sensible one is priced in processor cycles by a small model of the target.
+
+The model knows what a superscalar processor does in a cycle (two vector multiply-adds and two loads, with a latency of
+four), how many registers there are, and what it costs to find the column operand beyond the first cache. It was fitted
+to measurements, but holds no table of shapes or processors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from math import gcd, inf, prod
+
+from amalthea.compiler.contraction_kernel import Cut, Tiling
+from amalthea.compiler.contraction_nest import Axis, Nest
+from amalthea.compiler.target import Target
+
+LINE = 64
+"""Bytes of a cache line."""
+
+PANEL_BYTES = 128 << 10
+"""The most that a panel, and the most that partial sums take on a thread's stack."""
+
+LATENCY = 4
+PORTS = 2
+TILE_CYCLES = 25
+"""What a tile costs besides its loop: addresses, branches, a mispredicted end."""
+
+THREADS = 4
+"""Kernels with less than about this many equal parts are priced as if parts were wasted."""
+
+
+def tilings(nest: Nest, target: Target, limit: int = 1) -> list[Tiling]:
+    """The best tilings by the model, cheapest first.
+
+    Args:
+        nest: what is computed.
+        target: for which machine.
+        limit: how many are wanted; more than one to choose among them by measuring.
+    """
+    priced = sorted(
+        ((cost(nest, tiling, target), i, tiling) for i, tiling in enumerate(candidates(nest, target))),
+        key=lambda item: item[:2],
+    )
+    return [tiling for _, _, tiling in priced[:limit]]
+
+
+def candidates(nest: Nest, target: Target) -> Iterator[Tiling]:
+    """Tilings that fit the registers."""
+    full = target.lanes(nest.accumulate)
+    for swap in (False, True) if len(nest.factors) == 2 else (False,):
+        turned = nest.swapped() if swap else nest
+        found = 0
+        for form, axes in (("outer", turned.columns), ("lanes", turned.batch)):
+            for index, axis in enumerate(axes):
+                if form == "lanes" and swap or axis.size < 2:
+                    continue
+                lanes = min(full, 1 << (axis.size - 1).bit_length())
+                most = -(-axis.size // lanes)
+                for tiling in _boxes(turned, target, Tiling(form, swap, index, lanes, 1, -1, 1), most):
+                    found += 1
+                    yield from _with_blocks(turned, tiling, target)
+        columns = turned.columns[-1].size if turned.columns else 1
+        for index, axis in enumerate(turned.depth):
+            if all(axis.steps[f] for f in nest.factors) and axis.size > 1:
+                lanes = min(full, 1 << (axis.size - 1).bit_length())
+                for tiling in _boxes(turned, target, Tiling("dot", swap, index, lanes, 1, -1, 1), columns):
+                    found += 1
+                    yield tiling
+        if not found:
+            yield from _boxes(turned, target, Tiling("dot", swap, -1, 1, 1, -1, 1), columns)
+
+
+def _boxes(nest: Nest, target: Target, tiling: Tiling, most_columns: int) -> Iterator[Tiling]:
+    """The tiling with every number of columns and box of rows that fits the registers."""
+    for columns in range(1, min(most_columns, 8) + 1):
+        most_rows = max((target.registers - 1 - columns) // columns, 1)
+        if not nest.rows:
+            yield _unrolled(nest, replace(tiling, columns=columns))
+            continue
+        inner = 1
+        for axis in range(len(nest.rows) - 1, -1, -1):
+            for rows in range(1, min(nest.rows[axis].size, most_rows // inner) + 1):
+                yield _unrolled(nest, replace(tiling, columns=columns, row_axis=axis, rows=rows), rows * inner)
+            inner *= nest.rows[axis].size
+            if inner > most_rows:
+                break
+
+
+def _unrolled(nest: Nest, tiling: Tiling, rows: int = 1) -> Tiling:
+    return replace(tiling, unroll=max(min(64 // (rows * tiling.columns), 8), 1))
+
+
+def _with_blocks(nest: Nest, tiling: Tiling, target: Target) -> Iterator[Tiling]:
+    """The tiling as it is and packed, each with the depth in blocks where a piece of the column operand is large."""
+    cut = Cut(nest, tiling)
+    size = nest.accumulate.itemsize
+    column_factor = nest.factors[-1]
+    step = cut.vector_axis.steps[column_factor] if cut.vector_axis is not None else 0
+    can_pack = len(nest.factors) == 2 and step != 0 and prod(cut.row_sizes) > 1
+    for packed in (False, True) if can_pack else (False,):
+        made = replace(tiling, packed=packed)
+        most = max(min(PANEL_BYTES, target.l2 // 4) // (cut.chunk_width * size), 16)
+        if (packed or prod(cut.row_sizes) > 1) and nest.count("depth") > most:
+            made = _block_depth(nest, made, most)
+        if made.depth_axis >= 0 and not nest.plain:
+            rows = prod(axis.size for axis in nest.rows[made.row_axis + 1 :]) * made.rows if nest.rows else 1
+            made = replace(made, tiles=max(PANEL_BYTES // (rows * made.columns * made.lanes * size), 1))
+        elif cut.chunks[0] > 1 and nest.rows:
+            made = replace(made, tiles=_tiles_in_cache(nest, made, target))
+        yield made
+
+
+def _block_depth(nest: Nest, tiling: Tiling, most: int) -> Tiling:
+    """Cut the depth into blocks of at most about `most` steps, of equal size where that is possible."""
+    inner = 1
+    for index in range(len(nest.depth) - 1, -1, -1):
+        size = nest.depth[index].size
+        if inner * size > most or index == 0:
+            largest = max(most // inner, 1)
+            blocks = -(-size // largest)
+            even = [n for n in range(-(-size // blocks), max(largest // 2, 1) - 1, -1) if size % n == 0]
+            depth = even[0] if even else min(-(-(-(-size // blocks)) // tiling.unroll) * tiling.unroll, size)
+            return replace(tiling, depth_axis=index, depth=depth)
+        inner *= size
+    return tiling
+
+
+def _tiles_in_cache(nest: Nest, tiling: Tiling, target: Target) -> int:
+    """Tiles of rows whose operand stays in the second cache from one chunk of columns to the next."""
+    depth = nest.count("depth")
+    if tiling.depth_axis >= 0:
+        depth = tiling.depth * prod(axis.size for axis in nest.depth[tiling.depth_axis + 1 :])
+    rows = tiling.rows * prod(axis.size for axis in nest.rows[tiling.row_axis + 1 :])
+    used = _span(nest.rows[tiling.row_axis + 1 :], tiling, nest) * depth
+    return max((target.l2 // 2) // max(used * nest.arrays[nest.factors[0]].dtype.itemsize, 1), 8 if rows else 1)
+
+
+def _span(inner: tuple[Axis, ...], tiling: Tiling, nest: Nest) -> int:
+    return tiling.rows * prod(axis.size for axis in inner)
+
+
+# -- the model ---------------------------------------------------------------------------------------------------------
+
+
+def cost(nest: Nest, tiling: Tiling, target: Target) -> float:
+    """Estimated cycles of the whole kernel on one thread, with a share for parts that do not divide evenly."""
+    cut = Cut(nest.swapped() if tiling.swap else nest, tiling)
+    nest = cut.nest
+    if not nest.count("batch") * nest.count("rows") * nest.count("columns"):
+        return 0.0
+    depth = nest.count("depth")
+    steps = depth
+    if tiling.form == "dot" and cut.vector_axis is not None:
+        steps = depth // max(cut.vector_axis.size, 1) * -(-cut.vector_axis.size // tiling.lanes)
+    chunks, kinds = cut.chunks
+    inner_rows = prod(axis.size for axis in nest.rows[tiling.row_axis + 1 :]) if nest.rows else 1
+    tiles = prod(cut.row_sizes)
+    last_tiles = tiles // cut.row_sizes[-1] if len(cut.row_counts) == 2 else 0
+    blocks = prod(cut.depth_sizes)
+    miss = _miss(cut, target, steps)
+    total = 0.0
+    for k, chunk in enumerate(kinds):
+        of_kind = 1 if len(kinds) == 2 and k == 1 else chunks - (len(kinds) - 1)
+        group = 0.0
+        for r, count in enumerate(cut.row_counts):
+            tiles_of_kind = last_tiles if len(cut.row_counts) == 2 and r == 1 else tiles - last_tiles
+            rows = count * inner_rows
+            group += tiles_of_kind * (
+                steps * _step(cut, target, rows, chunk.columns, miss)
+                + TILE_CYCLES * blocks
+                + _ends(cut, target, rows * chunk.columns, blocks)
+            )
+        group += cut.row_blocks[0] * _packing(cut, target, depth, chunk.columns)
+        total += of_kind * group
+    total *= prod(axis.size for axis in cut.outer)
+    extent = cut.groups * cut.row_blocks[1]
+    uneven = -(-extent // THREADS) * THREADS / extent
+    return total * (1 + 0.3 * (uneven - 1)) if total > 20000 else total
+
+
+def _step(cut: Cut, target: Target, rows: int, columns: int, miss: float) -> float:
+    """Cycles of one step of the depth in one tile."""
+    nest, tiling = cut.nest, cut.tiling
+    points = rows * columns
+    multiply = points / PORTS
+    if not nest.accumulate.is_floating:
+        multiply *= 3 if nest.accumulate.itemsize >= 4 else 2
+    elif not target.fma:
+        multiply *= 2
+    loads, conflicts = 0.0, 1.0
+    for f in nest.factors:
+        of_columns = f == nest.factors[-1]
+        packed = tiling.packed and of_columns
+        by_row = any(axis.steps[f] for axis in nest.rows) and not packed
+        by_column = packed or (cut.chunk_axis is not None and cut.chunk_axis.steps[f] != 0)
+        number = (rows if by_row else 1) * (columns if by_column else 1)
+        vector = 1 if packed else cut.vector_axis.steps[f] if cut.vector_axis is not None else 0
+        each = 1.0 if vector in (0, 1) else 3.0 * tiling.lanes
+        if nest.arrays[f].dtype != nest.accumulate and not packed:
+            each += 2.0
+        loads += number * each
+        if by_row and not by_column:
+            conflicts = max(conflicts, _conflicts(cut, f, rows))
+    return max(multiply * conflicts, loads / PORTS, (points + loads) / 5, LATENCY) + miss * columns
+
+
+def _conflicts(cut: Cut, factor: int, rows: int) -> float:
+    """A slow-down where too many rows of a tile share the same sets of the first cache."""
+    size = cut.nest.arrays[factor].dtype.itemsize
+    sets: dict[int, int] = {}
+    for displacement in cut.row_offsets(factor, max(rows // max(_inner(cut), 1), 1)):
+        line = displacement * size // LINE
+        sets[line % LINE] = sets.get(line % LINE, 0) + 1
+    lines_per_set = max(sets.values()) if len(sets) < rows else 1
+    return 1.25 if lines_per_set > 8 else 1.0
+
+
+def _inner(cut: Cut) -> int:
+    return prod(axis.size for axis in cut.nest.rows[cut.tiling.row_axis + 1 :]) if cut.nest.rows else 1
+
+
+def _miss(cut: Cut, target: Target, steps: int) -> float:
+    """Extra cycles for each vector of the column operand that the first cache has lost since the tile before."""
+    nest, tiling = cut.nest, cut.tiling
+    if tiling.form == "dot" or len(nest.factors) < 2 or prod(cut.row_sizes) == 1:
+        return 0.0
+    steps = min(steps, prod(count for _, count in cut.inner_depth)) if cut.inner_depth else steps
+    f = nest.factors[-1]
+    size = nest.accumulate.itemsize if tiling.packed else nest.arrays[f].dtype.itemsize
+    lines = steps * tiling.columns * max(tiling.lanes * size // LINE, 1)
+    capacity = target.l1 // LINE * 3 // 4
+    if tiling.packed:
+        return 0.25 if lines > capacity else 0.0
+    stride = abs(cut.inner_depth[-1][0].steps[f]) * size if cut.inner_depth else 0
+    if stride >= LINE:
+        pages = stride // gcd(stride, 4096)
+        distinct = min(4096 // gcd(stride, 4096), 64) * max(tiling.columns, 1) if pages else 64
+        capacity = min(capacity, capacity * distinct // 64)
+    if lines <= capacity:
+        return 0.0
+    if stride <= 1024:
+        return 0.35
+    return 6.0 if stride % 4096 == 0 else 1.3
+
+
+def _packing(cut: Cut, target: Target, depth: int, columns: int) -> float:
+    """Cycles to pack one group's piece of the column operand."""
+    if not cut.tiling.packed or cut.vector_axis is None:
+        return 0.0
+    f = cut.nest.factors[-1]
+    step, lanes = cut.vector_axis.steps[f], cut.tiling.lanes
+    if step == 1:
+        each = 2.5
+    elif cut.inner_depth and cut.inner_depth[-1][0].steps[f] == 1 and cut.inner_depth[-1][0].size >= lanes:
+        each = 7.0
+    else:
+        each = 3.0 * lanes
+    return each * depth * columns
+
+
+def _ends(cut: Cut, target: Target, points: int, blocks: int) -> float:
+    """Cycles to keep partial sums, to reduce and to store."""
+    nest, tiling = cut.nest, cut.tiling
+    total = 2.0 * points * (blocks - 1)
+    for a in (*nest.operands, *(a for a, _ in nest.results)):
+        vector = cut.vector_axis.steps[a] if cut.vector_axis is not None else 0
+        total += points * (1.0 if tiling.form == "dot" or vector in (0, 1) else 3.0 * tiling.lanes)
+    total += 4.0 * points * len(nest.steps)
+    if tiling.form == "dot" and tiling.lanes > 1:
+        total += points * 1.5 * tiling.lanes.bit_length()
+    return total if total < inf else inf
