@@ -63,7 +63,9 @@ def generate(
     ((('x', 'y', 'out0'),), 6422528)
     """
     if contraction.epilogue is not None and contraction.epilogue.steps and pointwise is None:
-        from amalthea.compiler.elementwise import emit as pointwise
+        from amalthea.compiler import elementwise
+
+        pointwise = elementwise.emit
     nest = nest_of(contraction)
     if tiling is None:
         split = _split(nest)
@@ -122,9 +124,7 @@ def _generate_split(nest: Nest, index: int, parts: int, target: Target, pointwis
             return tuple(Axis(a.size, (*a.steps[:2], next(steps))) for a in axes)
 
         batch, rows, columns = (outer(getattr(nest, role)) for role in roles)
-        depth = tuple(
-            Axis(length if i == index else a.size, (*a.steps[:2], 0)) for i, a in enumerate(nest.depth)
-        )
+        depth = tuple(Axis(length if i == index else a.size, (*a.steps[:2], 0)) for i, a in enumerate(nest.depth))
         arrays = [Array(a.name, a.dtype, a.offset + start * axis.steps[i]) for i, a in enumerate(factors)]
         arrays.append(Array("scratch0", nest.accumulate, at))
         return Nest(
@@ -140,9 +140,7 @@ def _generate_split(nest: Nest, index: int, parts: int, target: Target, pointwis
     total = parts + bool(rest)
 
     steps = iter(dense)
-    summed = [
-        tuple(Axis(a.size, (next(steps), *a.steps[2:])) for a in getattr(nest, role)) for role in roles
-    ]
+    summed = [tuple(Axis(a.size, (next(steps), *a.steps[2:])) for a in getattr(nest, role)) for role in roles]
     depth = Axis(total, (outputs, *(0 for _ in nest.arrays[2:])))
     adding = Nest(
         (), (*summed[0], *summed[1]), summed[2], (depth,), (Array("scratch0", nest.accumulate, 0), *nest.arrays[2:]),

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
+from typing import TypeVar
 
 from amalthea.compiler.contraction_nest import Axis, Nest
 from amalthea.compiler.contraction_pack import pack
@@ -18,6 +19,8 @@ from amalthea.compiler.contraction_tile import Emit, TileCode, View, decode, lin
 from amalthea.compiler.emitter import Emitter, llvm_type
 from amalthea.compiler.kernel_code import PLACEHOLDER, KernelCode, finished
 from amalthea.compiler.target import Target
+
+Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True)
@@ -154,9 +157,7 @@ class Cut:
     def inner_depth(self) -> list[tuple[Axis, int]]:
         """The depth axes inside a block, with how much of each a full block has."""
         cut = self.tiling.depth_axis
-        return [
-            (axis, self.tiling.depth if i == cut else axis.size) for i, axis in enumerate(self.depth) if i >= cut
-        ]
+        return [(axis, self.tiling.depth if i == cut else axis.size) for i, axis in enumerate(self.depth) if i >= cut]
 
     @cached_property
     def groups(self) -> int:
@@ -230,9 +231,7 @@ class _KernelWriter:
                 if cut.chunk_axis is not None and chunks > 1:
                     terms.append((indices[-1], cut.chunk_axis.steps[a] * cut.chunk_width))
                 pointers.append(offset(e, f"%{array.name}", linear(e, terms, array.offset), array.dtype))
-            self._either(
-                indices[-1], chunks, [lambda k=k: self._group(k, pointers, first, last, before) for k in kinds]
-            )
+            self._either(indices[-1], chunks, kinds, lambda k: self._group(k, pointers, first, last, before))
             return []
 
         if nest.count("batch") * nest.count("rows") * nest.count("columns"):
@@ -243,19 +242,19 @@ class _KernelWriter:
         extent = cut.groups * tiles if nest.count("batch") * nest.count("rows") * nest.count("columns") else 0
         return finished("contract", e, extent, nest.flops, nest.bytes, str(self.tiling))
 
-    def _either(self, index: str, count: int, cases: Sequence[Callable[[], None]]) -> None:
-        """Emit the first case for all indices, or (of two) the second for the last index."""
-        if len(cases) == 1:
-            cases[0]()
+    def _either(self, index: str, count: int, kinds: Sequence[Kind], emit: Callable[[Kind], None]) -> None:
+        """Emit code for the first kind at all indices, or (of two) for the second at the last index."""
+        if len(kinds) == 1:
+            emit(kinds[0])
             return
         e = self.e
         usual, special, joined = e.block("usual"), e.block("last"), e.block("joined")
         e.branch(e.value(f"icmp eq i64 {index}, {count - 1}"), special, usual)
         e.label(usual)
-        cases[0]()
+        emit(kinds[0])
         e.jump(joined)
         e.label(special)
-        cases[1]()
+        emit(kinds[1])
         e.jump(joined)
         e.label(joined)
 
@@ -267,9 +266,11 @@ class _KernelWriter:
             rows = prod(count for _, count in self.cut.inner_depth)
             self.panel = self.e.value(f"alloca {kind}, i64 {rows * self.cut.chunk_width}, align 64")
         if self.blocks > 1 and not self.nest.plain:
-            points = max(self.cut.row_counts) * prod(
-                axis.size for axis in self.nest.rows[self.tiling.row_axis + 1 :] if self.tiling.row_axis >= 0
-            ) * self.tiling.columns
+            points = (
+                max(self.cut.row_counts)
+                * prod(axis.size for axis in self.nest.rows[self.tiling.row_axis + 1 :] if self.tiling.row_axis >= 0)
+                * self.tiling.columns
+            )
             self.partial = self.e.value(f"alloca {kind}, i64 {tiles * points * self.tiling.lanes}, align 64")
             self.partial_step = points * self.tiling.lanes
 
@@ -334,7 +335,8 @@ class _KernelWriter:
             self._either(
                 indices[-1],
                 cut.row_sizes[-1],
-                [lambda n=n: self._tile(n, chunk, moved, partial, fresh, done, counts) for n in cut.row_counts],
+                cut.row_counts,
+                lambda rows: self._tile(rows, chunk, moved, partial, fresh, done, counts),
             )
             return []
 
@@ -396,8 +398,13 @@ class _KernelWriter:
         points = len(factors[0].rows) * chunk.columns
         result = nest.results[0][0]
         sums = [code.zero(nest.accumulate)] * points
-        raw = View(nest.accumulate, 1, self.tiling.lanes, tuple(
-            i * chunk.columns * self.tiling.lanes for i in range(len(factors[0].rows))), padded=True)
+        raw = View(
+            nest.accumulate,
+            1,
+            self.tiling.lanes,
+            tuple(i * chunk.columns * self.tiling.lanes for i in range(len(factors[0].rows))),
+            padded=True,
+        )
         where, pointer = (raw, partial) if partial else (views[result], pointers[result])
         if fresh is not None:
             sums = self._resume(fresh, where, pointer, chunk, sums)
@@ -414,8 +421,11 @@ class _KernelWriter:
         code.finish(views, outer, chunk.columns, chunk.valid, sums)
         e.jump(joined)
         e.label(more)
-        self._each(where, chunk, lambda p, displacement, valid: code.store(
-            where, pointer, displacement, valid, sums[p], self.tiling.lanes))
+        self._each(
+            where,
+            chunk,
+            lambda p, displacement, valid: code.store(where, pointer, displacement, valid, sums[p], self.tiling.lanes),
+        )
         e.jump(joined)
         e.label(joined)
 
@@ -433,8 +443,13 @@ class _KernelWriter:
         e.branch(fresh, begin, resume)
         e.label(resume)
         loaded: list[str] = []
-        self._each(view, chunk, lambda p, displacement, valid: loaded.append(
-            code.load(view, pointer, displacement, valid, dtype, self.tiling.lanes)))
+        self._each(
+            view,
+            chunk,
+            lambda p, displacement, valid: loaded.append(
+                code.load(view, pointer, displacement, valid, dtype, self.tiling.lanes)
+            ),
+        )
         e.jump(begin)
         e.label(begin)
         kind = code.vector_type(dtype)

@@ -190,7 +190,7 @@ def nest_of(contraction: Contraction) -> Nest:
     (Axis(size=10, steps=(3, 0, 4)),)
     """
     c = contraction
-    b, m, n = len(c.batch), len(c.rows), len(c.columns)
+    b, m = len(c.batch), len(c.rows)
     epilogue = c.epilogue or Epilogue((), (), ((0, c.result_dtype, c.out),))
     outer = [strides for _, strides in epilogue.operands] + [strides for _, _, strides in epilogue.results]
 

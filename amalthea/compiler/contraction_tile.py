@@ -99,7 +99,7 @@ class TileCode:
             else:
                 value = masked_load(e, view.dtype, lanes, valid, address)
             return convert(e, value, view.dtype, to, lanes)
-        value = "zeroinitializer"
+        value = "zeroinitializer"  # gathered
         for lane in range(valid):
             address = self.at(view, pointer, displacement + lane * view.vector)
             one = e.value(f"load {scalar}, ptr {address}, align {size}")
@@ -144,80 +144,75 @@ class TileCode:
             valid: lanes of the last column that exist.
             sums: one value for each point, row by row.
         """
-        kind = self.vector_type(self.nest.accumulate)
         if not axes:
             return self._products(views, pointers, [0] * len(views), columns, valid, self.lanes, sums)
         (_, count), inner = axes[0], axes[1:]
         level = len(views[0].depth) - len(axes)
-        if inner:
+        if not inner:
+            return self._innermost(views, pointers, count, columns, valid, sums)
 
-            def body(i: str, carried: list[str]) -> list[str]:
-                moved = [
-                    self.at(view, pointer, self.e.value(f"mul nsw i64 {i}, {view.depth[level]}"))
-                    for view, pointer in zip(views, pointers, strict=True)
-                ]
-                return self.accumulate(views, moved, inner, columns, valid, carried)
+        def body(i: str, carried: list[str]) -> list[str]:
+            return self.accumulate(views, self._moved(views, pointers, level, i), inner, columns, valid, carried)
 
-            return self._loop(count, body, [(kind, s) for s in sums])
+        return self._loop(count, body, sums)
+
+    def _innermost(
+        self,
+        views: Sequence[View],
+        pointers: Sequence[str],
+        count: int | str,
+        columns: int,
+        valid: int,
+        sums: list[str],
+    ) -> list[str]:
+        """The innermost depth axis: an unrolled loop, and what it leaves over."""
         stride = self.lanes if self.dot else 1
 
-        def some(times: int, width: int = self.lanes) -> Callable[[str | None, list[str]], list[str]]:
-            def body(i: str | None, carried: list[str]) -> list[str]:
-                moved = list(pointers)
-                if i is not None:
-                    moved = [
-                        self.at(view, pointer, self.e.value(f"mul nsw i64 {i}, {view.depth[level] * times * stride}"))
-                        for view, pointer in zip(views, pointers, strict=True)
-                    ]
-                for u in range(times):
-                    at = [u * stride * view.depth[level] for view in views]
-                    carried = self._products(views, moved, at, columns, valid, width, carried)
-                return carried
+        def some(times: int, start: Sequence[str], sums: list[str], width: int = self.lanes) -> list[str]:
+            for u in range(times):
+                at = [u * stride * view.depth[-1] for view in views]
+                sums = self._products(views, start, at, columns, valid, width, sums)
+            return sums
 
-            return body
-
-        def after(start: int | str) -> list[str]:
-            return [
-                self.at(
-                    view,
-                    pointer,
-                    start * view.depth[level]
-                    if isinstance(start, int)
-                    else self.e.value(f"mul nsw i64 {start}, {view.depth[level]}"),
-                )
-                for view, pointer in zip(views, pointers, strict=True)
-            ]
+        def rounds(number: int | str, times: int, start: Sequence[str], sums: list[str]) -> list[str]:
+            return self._loop(
+                number,
+                lambda i, carried: some(times, self._moved(views, start, -1, i, times * stride), carried),
+                sums,
+            )
 
         if isinstance(count, str):
-            rounds = self.e.value(f"udiv i64 {count}, {self.unroll * stride}")
-            sums = self._loop(rounds, some(self.unroll), [(kind, s) for s in sums])
-            done = self.e.value(f"mul nuw nsw i64 {rounds}, {self.unroll * stride}")
+            full = self.e.value(f"udiv i64 {count}, {self.unroll * stride}")
+            sums = rounds(full, self.unroll, pointers, sums)
+            done = self.e.value(f"mul nuw nsw i64 {full}, {self.unroll * stride}")
             rest = self.e.value(f"sub i64 {count}, {done}")
-            pointers = after(done)
-            return self._loop(rest, some(1), [(kind, s) for s in sums])
+            return rounds(rest, 1, self._moved(views, pointers, -1, done), sums)
         whole, tail = divmod(count, stride)
-        rounds, left = divmod(whole, self.unroll)
-        if rounds == 1:
-            sums = some(self.unroll)(None, sums)
-        elif rounds:
-            sums = self._loop(rounds, some(self.unroll), [(kind, s) for s in sums])
-        first = list(pointers)
-        if left:
-            pointers = after(rounds * self.unroll * stride)
-            sums = some(left)(None, sums)
-        if tail:
-            pointers = first
-            pointers = after(whole * stride)
-            sums = some(1, tail)(None, sums)
-        return sums
+        number, left = divmod(whole, self.unroll)
+        if number == 1:
+            sums = some(self.unroll, pointers, sums)
+        elif number:
+            sums = rounds(number, self.unroll, pointers, sums)
+        sums = some(left, self._moved(views, pointers, -1, (whole - left) * stride), sums) if left else sums
+        return some(1, self._moved(views, pointers, -1, whole * stride), sums, tail) if tail else sums
 
-    def _loop(
-        self, count: int | str, body: Callable[[str, list[str]], Sequence[str]], carried: list[tuple[str, str]]
+    def _moved(
+        self, views: Sequence[View], pointers: Sequence[str], level: int, index: int | str, times: int = 1
     ) -> list[str]:
+        """The pointers, `index * times` further along one depth axis."""
+        found = []
+        for view, pointer in zip(views, pointers, strict=True):
+            step = view.depth[level] * times
+            by = index * step if isinstance(index, int) else self.e.value(f"mul nsw i64 {index}, {step}")
+            found.append(self.at(view, pointer, by))
+        return found
+
+    def _loop(self, count: int | str, body: Callable[[str, list[str]], Sequence[str]], sums: list[str]) -> list[str]:
         for line in NO_UNROLL:
             self.e.need(line)
+        carried = [(self.vector_type(self.nest.accumulate), value) for value in sums]
         if isinstance(count, int):
-            return self.e.repeat(count, body, carried, KEEP_LOOP) if count else [first for _, first in carried]
+            return self.e.repeat(count, body, carried, KEEP_LOOP) if count else sums
         return self.e.loop("0", count, 1, body, carried, KEEP_LOOP)
 
     def _products(

@@ -38,6 +38,8 @@ def tilings(nest: Nest, target: Target, limit: int = 1) -> list[Tiling]:
         target: for which machine.
         limit: how many are wanted; more than one to choose among them by measuring.
     """
+    if not nest.count("batch") * nest.count("rows") * nest.count("columns"):
+        return [Tiling("dot", False, -1, 1, 1, -1, 1)]  # there is nothing to compute
     priced = sorted(
         ((cost(nest, tiling, target), i, tiling) for i, tiling in enumerate(candidates(nest, target))),
         key=lambda item: item[:2],
@@ -53,7 +55,7 @@ def candidates(nest: Nest, target: Target) -> Iterator[Tiling]:
         found = 0
         for form, axes in (("outer", turned.columns), ("lanes", turned.batch)):
             for index, axis in enumerate(axes):
-                if form == "lanes" and swap or axis.size < 2:
+                if (form == "lanes" and swap) or axis.size < 2:
                     continue
                 lanes = min(full, 1 << (axis.size - 1).bit_length())
                 most = -(-axis.size // lanes)
@@ -120,7 +122,8 @@ def _block_depth(nest: Nest, tiling: Tiling, most: int) -> Tiling:
             largest = max(most // inner, 1)
             blocks = -(-size // largest)
             even = [n for n in range(-(-size // blocks), max(largest // 2, 1) - 1, -1) if size % n == 0]
-            depth = even[0] if even else min(-(-(-(-size // blocks)) // tiling.unroll) * tiling.unroll, size)
+            about = -(-size // blocks)
+            depth = even[0] if even else min(about + -about % tiling.unroll, size)
             return replace(tiling, depth_axis=index, depth=depth)
         inner *= size
     return tiling
