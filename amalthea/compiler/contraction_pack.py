@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from amalthea.compiler.contraction_tile import KEEP_LOOP, NO_UNROLL, TileCode, View, convert
+from amalthea.compiler.contraction_tile import TileCode, View, convert
 from amalthea.compiler.emitter import literal, llvm_type
 from amalthea.core.dtypes import DType
 
@@ -39,8 +39,6 @@ def pack(
         vectors: of a row of the panel.
     """
     e = code.e
-    for line in NO_UNROLL:
-        e.need(line)
     if not depth:
         _rows(code, dtype, pointer, panel, step, valid, vectors)
         return
@@ -62,7 +60,7 @@ def pack(
                 level(i + 1, a, b)
             return []
 
-        e.loop("0", str(count), 1, body, (), KEEP_LOOP)
+        e.loop("0", str(count), 1, body)
 
     level(0, pointer, panel)
 
@@ -122,7 +120,7 @@ def _transpose(
             return []
 
         if squares:
-            e.loop("0", str(squares), 1, square, (), KEEP_LOOP)
+            e.loop("0", str(squares), 1, square)
         if isinstance(count, int) and count % lanes == 0:
             continue
         done = str(count // lanes * lanes) if isinstance(count, int) else e.value(f"mul i64 {squares}, {lanes}")
@@ -139,4 +137,4 @@ def _transpose(
                 e.line(f"store {llvm_type(accumulate)} {value}, ptr {address}, align {accumulate.itemsize}")
             return []
 
-        e.loop(done, str(count), 1, rest, (), KEEP_LOOP)
+        e.loop(done, str(count), 1, rest)

@@ -17,14 +17,6 @@ from amalthea.core.dtypes import DType
 
 Emit = Callable[..., str]
 
-# Loops are unrolled here, where register counts are known; LLVM must not unroll them again.
-NO_UNROLL = (
-    "!910 = distinct !{!910, !911, !912}",
-    '!911 = !{!"llvm.loop.unroll.disable"}',
-    '!912 = !{!"llvm.loop.vectorize.enable", i1 false}',
-)
-KEEP_LOOP = ", !llvm.loop !910"
-
 
 @dataclass(frozen=True)
 class View:
@@ -208,12 +200,10 @@ class TileCode:
         return found
 
     def _loop(self, count: int | str, body: Callable[[str, list[str]], Sequence[str]], sums: list[str]) -> list[str]:
-        for line in NO_UNROLL:
-            self.e.need(line)
         carried = [(self.vector_type(self.nest.accumulate), value) for value in sums]
         if isinstance(count, int):
-            return self.e.repeat(count, body, carried, KEEP_LOOP) if count else sums
-        return self.e.loop("0", count, 1, body, carried, KEEP_LOOP)
+            return self.e.repeat(count, body, carried) if count else sums
+        return self.e.loop("0", count, 1, body, carried)
 
     def _products(
         self,

@@ -13,30 +13,24 @@ import numpy as np
 
 from amalthea.compiler.contraction import Contraction, Generated, generate
 from amalthea.compiler.contraction_nest import Strides
+from amalthea.compiler.engine import Loaded, compile_module
 from amalthea.compiler.target import Target
 from amalthea.core import dtypes
 
-_ENGINES: list = []
+_LOADED: list[Loaded] = []
 _PAGE = mmap.PAGESIZE
 _KEPT: list = []
 
 
 def functions(generated: Generated, target: Target) -> list:
     """The kernels as callables `f(*pointers, lo, hi)`."""
-    import llvmlite.binding as llvm
-
-    declarations = sorted(set().union(*(k.declarations for k in generated.kernels)))
-    texts = list(dict.fromkeys(k.text for k in generated.kernels))
-    module = llvm.parse_assembly("\n".join([*texts, *declarations]))
-    module.triple = target.triple
-    module.verify()
-    engine = llvm.create_mcjit_compiler(module, target.machine(2))
-    engine.finalize_object()
-    _ENGINES.append((engine, module))
+    declarations = set().union(*(kernel.declarations for kernel in generated.kernels))
+    loaded = compile_module([kernel.text for kernel in generated.kernels], sorted(declarations), target)
+    _LOADED.append(loaded)
     made = []
     for kernel, arguments in zip(generated.kernels, generated.arguments, strict=True):
         kind = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * len(arguments), ctypes.c_int64, ctypes.c_int64)
-        made.append(kind(engine.get_function_address(kernel.name)))
+        made.append(kind(loaded.address(kernel.name)))
     return made
 
 

@@ -23,6 +23,11 @@ from tests.compiler.contraction_runner import check, computed, guarded, run, val
 HOST = Target.host()
 
 
+@pytest.fixture(autouse=True)
+def no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AMALTHEA_CACHE", "off")
+
+
 def narrower() -> list[Target]:
     """Targets with fewer registers and shorter vectors that run here."""
     return [t for t in map(Target.named, ("sse4.2", "avx2", "avx512", "neon")) if t.runs_here() and t.name != HOST.name]
