@@ -28,10 +28,10 @@ def canonicalize(graph: Graph) -> Graph:
       a: float32[2] = multiply(x, 2)
       return a
     """
-    return _Canonical(graph, RULES).result()
+    return Scalars(graph, RULES).result()
 
 
-class _Canonical(Sweep):
+class Scalars(Sweep):
     """Makes scalars of constants first, so that all rules see them."""
 
     def result(self) -> Graph:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import string
+from collections.abc import Sequence
 from typing import Any
 
 from amalthea.compiler.passes.facts import COMMUTATIVE
@@ -35,26 +36,37 @@ class _Numbering(Sweep):
     def __init__(self, graph: Graph, rules: Rules | None = None, done: dict[Graph, Graph] | None = None) -> None:
         super().__init__(graph, rules, done)
         self.seen: dict[Any, Node] = {}
-        self.constants: dict[Any, Value] = {}
-        for node in graph.nodes:
-            for value in node.inputs:
-                if type(value) is Constant:
-                    first = self.constants.setdefault(_content(value), value)
-                    if first is not value:
-                        self.new[value] = first
+        self.contents: dict[Value, Any] = {}  # of constants: what they are compared by
 
     def visit(self, node: Node) -> Replacement:
-        name, inputs = node.op.name, node.inputs
+        name = node.op.name
+        inputs: Sequence[Any] = node.inputs
+        for value in inputs:
+            if type(value) is Constant:
+                inputs = [self._content(v) if type(v) is Constant else v for v in inputs]
+                break
         static: Any = node.attrs
         if static:
             static = _static(name, static)
         if node.arguments is not None and node.op.kind == "composite":
             static = (tree_key(node.arguments[0]), tree_key(node.arguments[1]))
-        if name in COMMUTATIVE and id(inputs[0]) > id(inputs[1]):
-            inputs = (inputs[1], inputs[0])
-        key = (name, inputs, static or None)
-        first = self.seen.setdefault(key, node)
+        if name in COMMUTATIVE:
+            inputs = sorted(inputs, key=_place)
+        first = self.seen.setdefault((name, static or None, *inputs), node)
         return None if first is node else first.outputs
+
+    def _content(self, constant: Constant) -> Any:
+        found = self.contents.get(constant)
+        if found is None:
+            array = constant.tensor.numpy()
+            small = array.nbytes <= COMPARED_BYTES
+            key = array.tobytes() if small else id(constant.tensor._array)
+            found = self.contents[constant] = (str(constant.spec.dtype), array.shape, key)
+        return found
+
+
+def _place(key: Any) -> tuple[bool, int]:
+    return (True, 0) if type(key) is tuple else (False, id(key))
 
 
 def _static(name: str, attrs: dict[str, Any]) -> Any:
@@ -77,10 +89,3 @@ def canonical_letters(subscripts: str) -> str:
     letters = string.ascii_lowercase[8:] + string.ascii_lowercase[:8] + string.ascii_uppercase
     found = dict.fromkeys(c for c in subscripts if c.isalpha())
     return subscripts.translate({ord(old): new for old, new in zip(found, letters, strict=False)})
-
-
-def _content(constant: Constant) -> Any:
-    array = constant.tensor.numpy()
-    if array.nbytes > COMPARED_BYTES:
-        return id(constant.tensor._array)
-    return str(constant.spec.dtype), array.shape, array.tobytes()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -49,9 +50,14 @@ def scalar_of(value: Value) -> Any:
     >>> scalar_of(Constant(am.Tensor([2.0])))
     np.float32(2.0)
     """
-    if type(value) is Constant and value.spec.size == 1:
-        return value.tensor.numpy().reshape(-1)[0]
+    if type(value) is Constant and (value.spec.shape == () or value.spec.size == 1):
+        return _number(value)
     return None
+
+
+@functools.lru_cache(maxsize=8192)
+def _number(constant: Constant) -> Any:
+    return constant.tensor.numpy().reshape(-1)[0]
 
 
 def is_number(value: Value, wanted: float) -> bool:

@@ -20,10 +20,10 @@ def simplify_reductions(graph: Graph) -> Graph:
 
     >>> import amalthea as am
     >>> from amalthea.compiler.passes.reductions import simplify_reductions
-    >>> graph = am.trace(lambda x: am.ops.broadcast_to(x, (4, 3)).sum(axis=0), am.TensorSpec((3,), "float32", name="x"))
+    >>> graph = am.trace(lambda x: am.ops.sum(x.sum(axis=1)), am.TensorSpec((2, 3), "float32", name="x"))
     >>> print(simplify_reductions(graph))
-    graph <lambda>(x: float32[3])
-      a: float32[3] = multiply(x, 4)
+    graph <lambda>(x: float32[2,3])
+      a: float32[] = sum(x, axis=(0, 1), keepdims=False)
       return a
     """
     return rewrite(graph, RULES)

@@ -9,7 +9,6 @@ looks at one node and returns what stands for it, or None.
 from __future__ import annotations
 
 import copy
-import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -22,14 +21,19 @@ from amalthea.core.node import Constant, Node, Slot
 from amalthea.core.op import registry
 from amalthea.core.spec import TensorSpec
 from amalthea.core.tensor import as_tensor
-from amalthea.core.value import Value
+from amalthea.core.value import Value, now
+from amalthea.ops.branches import branch
+from amalthea.ops.loops import loop
+from amalthea.ops.scanning import scan_loop
+
+_WITH_GRAPHS = frozenset(function.op for function in (branch, loop, scan_loop))
 
 Rule = Callable[["Sweep", Node], "Value | None"]
 Replacement = Value | Sequence[Value] | None
 
 
 class Rules(dict[str, tuple[Rule, ...]]):
-    """A rewrite table: for each op's name the rules to try on its nodes, in order.
+    """A rewrite table: for each op's name the rules to try on its nodes, in order. `Rules(a, b)` has those of both.
 
     >>> from amalthea.compiler.passes.rewriting import Rules
     >>> rules = Rules()
@@ -39,6 +43,12 @@ class Rules(dict[str, tuple[Rule, ...]]):
     >>> list(rules)
     ['stop_gradient']
     """
+
+    def __init__(self, *tables: Rules) -> None:
+        super().__init__()
+        for table in tables:
+            for op, rules in table.items():
+                self[op] = (*self.get(op, ()), *rules)
 
     def on(self, *ops: str) -> Callable[[Rule], Rule]:
         """Decorate a rule with the ops it is for."""
@@ -99,28 +109,33 @@ class Sweep:
         return with_nodes(self.graph, self.nodes, outputs, updates)
 
     def _take(self, old: Node) -> None:
-        new, node = self.new, old
-        for value in old.inputs:
+        new, node, inputs = self.new, old, old.inputs
+        for value in inputs:
             if value in new:
-                node = _again(old, tuple([new.get(v, v) for v in old.inputs]))
+                node = _again(old, tuple([new.get(v, v) for v in inputs]))
                 break
-        if _holds_graphs(old.op):
+        if old.op in _WITH_GRAPHS:
             node = self._with_graphs(old, node)
         self.path = old.path
         found = self.visit(node)
-        if found is None:
-            self.nodes.append(node)
-            if node is not old:
-                self.changed = True
-                self._map(old.outputs, node.outputs)
-        else:
-            self.changed = True
+        if found is not None:
             self._map(old.outputs, (found,) if isinstance(found, Value) else found)
+            return
+        self.nodes.append(node)
+        if node is not old:
+            self.changed = True
+            if self._uses is None:
+                for before, after in zip(old.outputs, node.outputs, strict=True):
+                    new[before] = after
+            else:
+                self._map(old.outputs, node.outputs)
 
     def _map(self, old: Sequence[Value], new: Sequence[Value]) -> None:
+        self.changed = True
         for before, after in zip(old, new, strict=True):
             if before is not after:
-                assert before.spec == after.spec, f"{before.spec} cannot become {after.spec}"
+                if before.spec is not after.spec:
+                    assert before.spec == after.spec, f"{before.spec} cannot become {after.spec}"
                 self.new[before] = after
                 if self._uses is not None:
                     self._uses[after] = self._uses.get(after, 0) + self._uses.get(before, 0)
@@ -232,16 +247,20 @@ def count_uses(graph: Graph) -> dict[Value, int]:
 
 def _again(node: Node, inputs: tuple[Value, ...], attrs: dict[str, Any] | None = None) -> Node:
     """The node with other inputs of the same specs, and other attributes where given; new outputs, same path."""
-    arguments = node.arguments
-    if attrs is not None and arguments is not None:
-        arguments = (arguments[0], {name: attrs.get(name, value) for name, value in arguments[1].items()})
-    made = Node(node.op, inputs, node.attrs if attrs is None else attrs, arguments)
-    made.path, made.structure = node.path, node.structure
-    made.outputs = tuple([Value(v.spec, made, v.index, v.trace, v._name) for v in node.outputs])
+    made = _new_node(Node)  # past the constructor, which would ask the context for the path
+    made.op, made.inputs, made.order, made.path = node.op, inputs, now(), node.path
+    made.attrs, made.arguments, made.structure = node.attrs, node.arguments, node.structure
+    if attrs is not None:
+        made.attrs = attrs
+        if node.arguments is not None:
+            call = {name: attrs.get(name, value) for name, value in node.arguments[1].items()}
+            made.arguments = (node.arguments[0], call)
+    if len(node.outputs) == 1:
+        v = node.outputs[0]
+        made.outputs = (Value(v.spec, made, 0, v.trace, v._name),)
+    else:
+        made.outputs = tuple([Value(v.spec, made, v.index, v.trace, v._name) for v in node.outputs])
     return made
 
 
-@functools.cache
-def _holds_graphs(op: Any) -> bool:
-    """Whether calls of the op have graphs among their attributes."""
-    return any("Graph" in str(p.annotation) for p in op.signature.parameters.values())
+_new_node = Node.__new__
