@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -99,7 +99,8 @@ def compile_module(
     Functions may call each other in any order. Equal texts count once. Private helpers (`define internal`) go into
     every module that calls them; a `declare` of something that is defined is dropped. Functions of the C library
     and of this process can be called once declared, and so can `amalthea_barrier` (see `spmd`). Numbered metadata may
-    follow a function's closing brace; it is renumbered.
+    follow a function's closing brace; it is renumbered. In a function that has vectors of its own, loops over scalars
+    stay as they are, and helpers are inlined only if they are `alwaysinline`.
 
     Args:
         texts: function definitions; each may be followed by its metadata.
@@ -365,15 +366,29 @@ def _optimize(llvm: Any, module: Any, machine: Any, vectors: bool) -> None:
     options.slp_vectorization = False
     builder = llvm.create_pass_builder(machine, options)
     if not vectors:
-        _unlocked(ffi.lib.LLVMPY_RunNewModulePassManager)(builder.getModulePassManager(), module, builder)
+        with _freed(builder.getModulePassManager()) as everything:
+            _unlocked(ffi.lib.LLVMPY_RunNewModulePassManager)(everything, module, builder)
         return
-    inline = llvm.create_new_module_pass_manager()
-    inline.add_always_inliner_pass()
-    inline.run(module, builder)
-    simplify, run = builder.getFunctionPassManager(), _unlocked(ffi.lib.LLVMPY_RunNewFunctionPassManager)
-    for function in module.functions:
-        if not function.is_declaration:
-            run(simplify, function, builder)
+    with _freed(llvm.create_new_module_pass_manager()) as inline:
+        inline.add_always_inliner_pass()
+        inline.run(module, builder)
+    run = _unlocked(ffi.lib.LLVMPY_RunNewFunctionPassManager)
+    with _freed(builder.getFunctionPassManager()) as simplify:
+        for function in module.functions:
+            if not function.is_declaration:
+                run(simplify, function, builder)
+
+
+@contextlib.contextmanager
+def _freed(manager: Any) -> Iterator[Any]:
+    """A pass manager that is freed after use; llvmlite 0.50 forgets to (60 KB for each module)."""
+    from llvmlite.binding.newpassmanagers import NewPassManager
+
+    try:
+        yield manager
+    finally:
+        NewPassManager._dispose(manager)
+        manager.detach()
 
 
 def _unlocked(function: Any) -> Any:

@@ -158,6 +158,7 @@ def _initialize(foreign: bool) -> None:
         llvm.initialize_all_asmprinters()
     else:
         llvm.initialize_native_target()
+        llvm.initialize_native_asmparser()  # for inline assembly, which would otherwise end the process
         llvm.initialize_native_asmprinter()
 
 

@@ -172,6 +172,23 @@ def test_the_same_module_is_loaded_once_and_freed() -> None:
     assert len(engine._loaded) == count - 1
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_compiling_leaves_no_memory_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    def kilobytes() -> int:
+        gc.collect()
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024
+
+    def compile_some(first: int) -> None:
+        for i in range(first, first + 100):
+            compile_module([plus(f"f{i}", i), multiply_add(16, f"g{i}").text()], multiply_add(16).declarations)
+
+    monkeypatch.setenv("AMALTHEA_CACHE", "off")
+    compile_some(0)
+    before = kilobytes()
+    compile_some(100)
+    assert kilobytes() - before < 100 * 20
+
+
 def test_without_a_cache_nothing_is_written(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AMALTHEA_CACHE", "off")
     monkeypatch.setenv("HOME", str(own_cache))
