@@ -63,8 +63,8 @@ def _erf_near_zero(x: np.ndarray) -> np.ndarray:
 
 
 def _erfc_far(x: np.ndarray) -> np.ndarray:
-    """erfc of x >= 1; it is 0 in double precision from 27 on."""
-    x = np.minimum(x, 27.0)
+    """erfc of x >= 1; it is 0 in double precision from 27.3 on."""
+    x = np.minimum(x, 28.0)
     t = 1 / (1 + x / 2)
     return t * np.exp(-x * x) * _polynomial(_ERFC_LARGE, (2 * t - (_T_LOW + _T_HIGH)) / (_T_HIGH - _T_LOW))
 
