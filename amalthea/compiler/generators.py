@@ -15,6 +15,7 @@ from amalthea.compiler.contraction_convolution import (
 from amalthea.compiler.kernel_code import KernelCode
 from amalthea.compiler.padding import pad_code, padded_shape
 from amalthea.compiler.target import Target
+from amalthea.compiler.windows import max_pooling, max_pooling_gradient
 from amalthea.core.node import Node
 from amalthea.core.value import Value
 
@@ -88,9 +89,7 @@ def _kernel_gradient(node: Node, target: Target) -> Made | None:
     x, y = node.inputs
     padded, shape = made.padded(x, node.attrs["padding"])
     options = {name: node.attrs[name] for name in ("strides", "dilation", "groups")}
-    contraction = convolution_kernel_gradient(
-        shape, y.spec.shape, node.attrs["kernel_size"], x.spec.dtype, **options
-    )
+    contraction = convolution_kernel_gradient(shape, y.spec.shape, node.attrs["kernel_size"], x.spec.dtype, **options)
     made.contraction(contraction, padded, y, node.outputs[0], target)
     return made
 
@@ -108,11 +107,33 @@ def _input_gradient(node: Node, target: Target) -> Made | None:
     return made
 
 
+def _max_pooling(node: Node, target: Target) -> Made | None:
+    if _crops(node) or node.inputs[0].spec.dtype in ("float16", "bfloat16", "bool"):
+        return None
+    made = Made()
+    x, out = node.inputs[0].spec, node.outputs[0]
+    code = max_pooling(x.shape, out.spec.shape[1:-1], x.dtype, **node.attrs)
+    made.codes.append((code, [node.inputs[0], out]))
+    return made
+
+
+def _max_pooling_gradient(node: Node, target: Target) -> Made | None:
+    x, g = node.inputs
+    if _crops(node) or x.spec.dtype in ("float16", "bfloat16", "bool") or x.spec.dtype != g.spec.dtype:
+        return None
+    made = Made()
+    code = max_pooling_gradient(x.spec.shape, g.spec.shape[1:-1], x.spec.dtype, **node.attrs)
+    made.codes.append((code, [x, g, node.outputs[0]]))
+    return made
+
+
 GENERATORS: dict[str, Callable[[Node, Target], Made | None]] = {
     "contract": _contract,
     "convolution": _convolution,
     "conv_kernel_gradient": _kernel_gradient,
     "conv_input_gradient": _input_gradient,
+    "max_pooling": _max_pooling,
+    "max_pooling_gradient": _max_pooling_gradient,
 }
 
 

@@ -121,7 +121,10 @@ def _flip(node: Node, index: Index) -> list[tuple[Value, Index]]:
     return [
         (
             node.inputs[0],
-            tuple(part * -1 + (size - 1) if i in axes else part for i, (part, size) in enumerate(zip(index, shape, strict=True))),
+            tuple(
+                part * -1 + (size - 1) if i in axes else part
+                for i, (part, size) in enumerate(zip(index, shape, strict=True))
+            ),
         )
     ]
 

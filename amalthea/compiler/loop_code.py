@@ -122,7 +122,7 @@ class _Generator:
     def run(self) -> tuple[KernelCode, list[Value]]:
         e = self.e = Emitter(
             PLACEHOLDER,
-            [*((f"ptr noalias nonnull", self.names[v]) for v in self.parameters), ("i64", "lo"), ("i64", "hi")],
+            [*(("ptr noalias nonnull", self.names[v]) for v in self.parameters), ("i64", "lo"), ("i64", "hi")],
             attributes="nounwind",
         )
         self.variables: dict[str, str] = {}
@@ -175,7 +175,9 @@ class _Generator:
                         self._store(root.value, self._index(root), value)
         return []
 
-    def _nest(self, loops: Sequence[tuple[str, int]], stage: int, carried: list[tuple[str, str]], reductions: list[Root]) -> list[str]:
+    def _nest(
+        self, loops: Sequence[tuple[str, int]], stage: int, carried: list[tuple[str, str]], reductions: list[Root]
+    ) -> list[str]:
         if not loops:
             return self._stage_body(stage, [value for _, value in carried])
         (name, size), rest = loops[0], loops[1:]

@@ -66,7 +66,11 @@ class LoopKernel:
         for stage in range(self.stages):
             made = [r for r in self.roots if r.stage == stage]
             lines.append(f"  for i in {self.inner}:")
-            lines += [f"    {r.kind} {r.value.node.op.name}: {r.value.spec}{'' if r.stored else ' (kept)'}" for r in made if r.kind != "row"]
+            lines += [
+                f"    {r.kind} {r.value.node.op.name}: {r.value.spec}{'' if r.stored else ' (kept)'}"
+                for r in made
+                if r.kind != "row"
+            ]
             lines += [f"  row {r.value.node.op.name}: {r.value.spec}" for r in made if r.kind == "row"]
         return "\n".join(lines)
 

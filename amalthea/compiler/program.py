@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -61,7 +62,14 @@ class Step:
 class Program:
     """A graph of primitives as machine code; call it with the arrays of `graph.all_inputs`."""
 
-    def __init__(self, graph: Graph, fallback: Mapping[str, Callable[..., Any]], target: Target | None = None) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        fallback: Mapping[str, Callable[..., Any]],
+        target: Target | None = None,
+        separate: bool = False,
+    ) -> None:
+        self.separate = separate  # each step a stretch of its own, to be timed
         self.target = target or Target.host()
         self.source = graph
         self.graph = optimize(graph)
@@ -153,6 +161,8 @@ class Program:
                 for code, _ in step.codes:
                     texts[code.name] = code.text
                     declarations |= code.declarations
+                if self.separate:
+                    self._close(stretch, texts, declarations)
             elif step.node is not None:
                 self._close(stretch, texts, declarations)
                 self.stretches.append(("", step))
@@ -179,7 +189,9 @@ class Program:
         def pointer(key: Any, number: int) -> str:
             if key not in pointers or isinstance(key, tuple):
                 if isinstance(key, tuple):
-                    pointers[key] = e.value(f"getelementptr i8, ptr {arena}, i64 {self.scratch_offsets[number, key[1]]}")
+                    pointers[key] = e.value(
+                        f"getelementptr i8, ptr {arena}, i64 {self.scratch_offsets[number, key[1]]}"
+                    )
                 elif key in self.external:
                     slot = e.value(f"getelementptr ptr, ptr %args, i64 {self.external[key]}")
                     pointers[key] = e.value(f"load ptr, ptr {slot}")
@@ -193,7 +205,9 @@ class Program:
                     if not isinstance(key, tuple):
                         pointer(key, 0)
         is_first = e.value("icmp eq i64 %thread, 0")
-        since: list[tuple[_Span, bool, bool]] = []  # touched since the last meeting: where, written, by one thread alone
+        since: list[
+            tuple[_Span, bool, bool]
+        ] = []  # touched since the last meeting: where, written, by one thread alone
         meet = 0
         for number, step in steps:
             for code, parameters in step.codes:
@@ -266,6 +280,24 @@ class Program:
             else:
                 self._fall_back(step, arena, memory)
 
+    def times(self, arrays: Sequence[np.ndarray], repeats: int = 10) -> list[tuple[Step, float]]:
+        """Each step with the shortest time it took, in seconds (of a program made with `separate`)."""
+        arena = _Arena(self)
+        results = {value: np.empty(value.spec.shape, dtypes.to_numpy(value.spec.dtype)) for value in self.direct}
+        best = [float("inf")] * len(self.steps)
+        every = self.stretches
+        inputs = [np.ascontiguousarray(a) for a in arrays]
+        try:
+            for _ in range(repeats):
+                for i, stretch in enumerate(every):
+                    self.stretches = [stretch]
+                    begin = time.perf_counter()
+                    self._run(arena, inputs, results)
+                    best[i] = min(best[i], time.perf_counter() - begin)
+        finally:
+            self.stretches = every
+        return list(zip(self.steps, best, strict=True))
+
     def _array(self, value: Value, arena: _Arena, memory: Mapping[Value, np.ndarray]) -> np.ndarray:
         base = self.base(value)
         if isinstance(base, Constant):
@@ -302,7 +334,9 @@ class _Arena:
         start = -raw.__array_interface__["data"][0] % ALIGNMENT
         self.memory = raw[start : start + program.arena_size]
         self.views = {
-            value: self.memory[at : at + _bytes(value)].view(dtypes.to_numpy(value.spec.dtype)).reshape(value.spec.shape)
+            value: self.memory[at : at + _bytes(value)]
+            .view(dtypes.to_numpy(value.spec.dtype))
+            .reshape(value.spec.shape)
             for value, at in program.offsets.items()
         }
         self.arguments = (ctypes.c_void_p * (len(program.external) + 1))()
