@@ -118,15 +118,8 @@ def _strided_slice(node: Node, index: Index) -> list[tuple[Value, Index]]:
 
 def _flip(node: Node, index: Index) -> list[tuple[Value, Index]]:
     shape, axes = node.inputs[0].spec.shape, node.attrs["axis"]
-    return [
-        (
-            node.inputs[0],
-            tuple(
-                part * -1 + (size - 1) if i in axes else part
-                for i, (part, size) in enumerate(zip(index, shape, strict=True))
-            ),
-        )
-    ]
+    turned = [part * -1 + (size - 1) for part, size in zip(index, shape, strict=True)]
+    return [(node.inputs[0], tuple(turned[i] if i in axes else part for i, part in enumerate(index)))]
 
 
 MOVES: dict[str, Callable[[Node, Index], Any]] = {

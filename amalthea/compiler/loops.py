@@ -29,6 +29,10 @@ class Root:
     stage: int = 0
     stored: bool = True
 
+    def __repr__(self) -> str:
+        kept = "" if self.stored else "  # in a register"
+        return f"{self.value.spec} = {self.value.node.op.name} ({self.kind}){kept}"
+
 
 @dataclass
 class LoopKernel:
@@ -66,12 +70,8 @@ class LoopKernel:
         for stage in range(self.stages):
             made = [r for r in self.roots if r.stage == stage]
             lines.append(f"  for i in {self.inner}:")
-            lines += [
-                f"    {r.kind} {r.value.node.op.name}: {r.value.spec}{'' if r.stored else ' (kept)'}"
-                for r in made
-                if r.kind != "row"
-            ]
-            lines += [f"  row {r.value.node.op.name}: {r.value.spec}" for r in made if r.kind == "row"]
+            lines += [f"    {root}" for root in made if root.kind != "row"]
+            lines += [f"  {root}" for root in made if root.kind == "row"]
         return "\n".join(lines)
 
 

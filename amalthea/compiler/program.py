@@ -261,6 +261,21 @@ class Program:
             with self._lock:
                 self._arenas.append(arena)
 
+    def describe(self, arrays: Sequence[np.ndarray] | None = None) -> str:
+        """The steps as text: kernels with their work, and what falls back; with arrays also the time each takes."""
+        timed: list[float | None] = [None] * len(self.steps)
+        if arrays is not None:
+            timed = [t for _, t in Program(self.source, self.fallback, self.target, True).times(arrays)]
+        lines = [f"{len(self.steps)} steps, {self.arena_size} bytes of memory between them, {self.target.name}"]
+        for step, seconds in zip(self.steps, timed, strict=True):
+            took = "" if seconds is None else f"{seconds * 1e6:10.1f} us  "
+            if step.node is not None:
+                lines.append(f"{took}numpy: {step.node.op.name} -> {step.node.outputs[0].spec}")
+            for code, _ in step.codes:
+                lines.append(f"{took}{code.name}: {code.flops} flops, {code.bytes} bytes, {code.note}")
+                took = " " * len(took)
+        return "\n".join(lines)
+
     def _run(self, arena: _Arena, inputs: list[np.ndarray], results: dict[Value, np.ndarray]) -> None:
         memory: dict[Value, np.ndarray] = dict(zip(self.inputs, inputs, strict=True))
         memory.update(results)
@@ -314,7 +329,7 @@ class Program:
         made = self.fallback[node.op.name](*[self._array(v, arena, memory) for v in node.inputs], **node.attrs)
         parts = made if isinstance(made, (tuple, list)) else (made,)
         for value, part in zip(node.outputs, parts, strict=True):
-            np.copyto(self._array(value, arena, memory), part, casting="no" if part is not None else "no")
+            np.copyto(self._array(value, arena, memory), part, casting="no")
 
     def _output(
         self, value: Value, arena: _Arena, inputs: Sequence[np.ndarray], results: Mapping[Value, np.ndarray]
