@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
@@ -46,13 +47,19 @@ class Made:
 
     def contraction(self, contraction: Contraction, x: Parameter, y: Parameter, out: Parameter, target: Target) -> None:
         """The kernels of one contraction."""
-        made: Generated = generate(contraction, target)
+        made = _generated(contraction, target)
         first = len(self.scratch)
         self.scratch += made.scratch
         places: dict[str, Parameter] = {"x": x, "y": y, "out0": out}
         places.update({f"scratch{i}": ("scratch", first + i) for i in range(len(made.scratch))})
         for code, names in zip(made.kernels, made.arguments, strict=True):
             self.codes.append((code, [places[name] for name in names]))
+
+
+@functools.lru_cache(maxsize=512)
+def _generated(contraction: Contraction, target: Target) -> Generated:
+    """The kernels of a contraction; repeated layers choose their tiles once."""
+    return generate(contraction, target)
 
 
 def _contract(node: Node, target: Target) -> Made:
