@@ -41,6 +41,7 @@ _MODULES = (
     "utils",
 )
 _NAMES = {
+    "amalthea.compiler.explain": ("explain",),
     "amalthea.core.device": ("device", "devices"),
     "amalthea.core.custom_gradient": ("custom_gradient",),
     "amalthea.core.derivatives": ("grad", "value_and_grad", "vjp"),

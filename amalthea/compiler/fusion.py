@@ -31,6 +31,9 @@ class NodeStep:
 
     node: Node
 
+    def __repr__(self) -> str:
+        return f"{self.node.op.name}: {', '.join(str(v.spec) for v in self.node.outputs)}"
+
 
 Step = LoopKernel | NodeStep
 
