@@ -22,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from amalthea.compiler import spmd
+from amalthea.compiler import half, spmd
 from amalthea.compiler.cache import ObjectCache, folder
 from amalthea.compiler.target import Target
 from amalthea.core.errors import AmaltheaError, fail
@@ -37,6 +37,7 @@ _ITEM = re.compile(rf"(?:define|declare)\b[^@\n]*@({_NAME})|@({_NAME})\s*=|(%[-\
 _PRIVATE = re.compile(r"^(?:define|@\S+\s*=)\s+(?:dso_local\s+)?(?:private|internal|linkonce_odr|linkonce)\b")
 _LOCAL = re.compile(r"%[-\w.$]+")
 _NUMBER = re.compile(r"!(\d+)\b")
+_HALF = re.compile(r"\bhalf\b")
 _VECTOR = re.compile(r"<\d+ x ")
 
 
@@ -118,7 +119,7 @@ def compile_module(
     """
     begin = time.perf_counter()
     target = target or Target.host()
-    source = _Source(texts, declarations)
+    source = _source(texts, declarations, target)
     key = source.key(target)
     identity = (key, tuple(sorted((symbols or {}).items())), os.getpid())
     with _lock:
@@ -148,7 +149,8 @@ def object_code(texts: Iterable[str], declarations: Iterable[str] = (), target: 
     >>> object_code(["define void @nothing() {\\n  ret void\\n}"], target=Target.named("neon"))[0][:4]
     b'\\x7fELF'
     """
-    return _Source(texts, declarations).objects(target or Target.host())
+    target = target or Target.host()
+    return _source(texts, declarations, target).objects(target)
 
 
 def assembly(texts: Iterable[str], declarations: Iterable[str] = (), target: Target | None = None) -> str:
@@ -158,7 +160,7 @@ def assembly(texts: Iterable[str], declarations: Iterable[str] = (), target: Tar
     True
     """
     target = target or Target.host()
-    return "\n".join(part.assembly(target) for part in _Source(texts, declarations).parts())
+    return "\n".join(part.assembly(target) for part in _source(texts, declarations, target).parts())
 
 
 _lock = threading.Lock()
@@ -276,6 +278,14 @@ class _Source:
                     found[name] = self.helpers[name]
                     waiting.append(self.helpers[name])
         return list(found.values())
+
+
+def _source(texts: Iterable[str], declarations: Iterable[str], target: Target) -> _Source:
+    """The texts, with the conversions of float16 where it occurs and the target has no instructions for them."""
+    texts, declarations = list(texts), list(declarations)
+    if not target.has_f16c and any(_HALF.search(text) for text in (*texts, *declarations)):
+        texts += half.support(False)
+    return _Source(texts, declarations)
 
 
 @dataclass(frozen=True)
