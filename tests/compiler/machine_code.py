@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
 from amalthea.compiler.emitter import Emitter, llvm_type
-from amalthea.compiler.half import support
+from amalthea.compiler.engine import Loaded, assembly, compile_module
 from amalthea.compiler.target import Target
 from amalthea.core import dtypes
 
@@ -52,7 +51,7 @@ class Program:
         self.texts: list[str] = []
         self.declarations: set[str] = set()
         self.types: dict[str, tuple[Sequence[str], str]] = {}
-        self.engine: Any = None
+        self.loaded: Loaded | None = None
 
     def add(self, name: str, body: Body, inputs: Sequence[str], output: str, lanes: int = 1) -> None:
         text, declarations = loop(name, body, inputs, output, lanes)
@@ -60,36 +59,17 @@ class Program:
         self.declarations |= declarations
         self.types[name] = (inputs, output)
 
-    def module(self) -> Any:
-        import llvmlite.binding as llvm
-
-        machine = self.target.machine()
-        module = llvm.parse_assembly(
-            "\n\n".join([*support(self.target.has_f16c), *sorted(self.declarations), *self.texts]),
-            llvm.create_context(),
-        )
-        module.verify()
-        module.triple = machine.triple
-        options = llvm.create_pipeline_tuning_options(speed_level=3)
-        options.loop_vectorization = options.slp_vectorization = True
-        builder = llvm.create_pass_builder(machine, options)
-        builder.getModulePassManager().run(module, builder)
-        return module
-
     def assembly(self) -> str:
-        return str(self.target.machine().emit_assembly(self.module()))
+        return assembly(self.texts, self.declarations, self.target)
 
     def run(self, name: str, *arrays: np.ndarray) -> np.ndarray:
-        import llvmlite.binding as llvm
-
-        if self.engine is None:
-            self.engine = llvm.create_mcjit_compiler(self.module(), self.target.machine())
-            self.engine.finalize_object()
+        if self.loaded is None:
+            self.loaded = compile_module(self.texts, self.declarations, self.target)
         inputs, output = self.types[name]
         for array, dtype in zip(arrays, inputs, strict=True):
             assert array.dtype == dtypes.to_numpy(dtype) and array.flags.c_contiguous
         out = np.empty(arrays[0].shape, dtypes.to_numpy(output))
         pointers = [ctypes.c_void_p(a.ctypes.data) for a in (out, *arrays)]
         kind = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * len(pointers), ctypes.c_int64)
-        kind(self.engine.get_function_address(name))(*pointers, ctypes.c_int64(out.size))
+        kind(self.loaded.address(name))(*pointers, ctypes.c_int64(out.size))
         return out
