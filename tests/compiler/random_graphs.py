@@ -1,8 +1,9 @@
 """Random graphs of primitives with inputs, made by hypothesis: what passes, kernels and programs are compared on.
 
-Two kinds. *Free* graphs use all ops on floating-point inputs that may hold NaN, infinities and signed zeros; a change
+Three kinds. *Free* graphs use all ops on floating-point inputs that may hold NaN, infinities and signed zeros; a change
 that claims to be exact must keep every bit of them. *Ring* graphs use only operations that are exact on small
-integers (held in float64), so that even sums in another order give the same.
+integers (held in float64), so that even sums in another order give the same. *Smooth* graphs, with their gradients,
+have no steps and no special values, so that a change of the last digits stays one.
 """
 
 from __future__ import annotations
@@ -31,6 +32,10 @@ RING_UNARY = ("negative", "abs", "floor", "sign", "stop_gradient", "round_half_e
 RING_BINARY = ("add", "subtract", "multiply", "maximum", "minimum")
 
 
+SMOOTH_UNARY = ("negative", "tanh", "sigmoid", "stop_gradient", "cos")
+SMOOTH_BINARY = ("add", "subtract", "multiply")
+
+
 class Case(NamedTuple):
     """A graph and arrays for its inputs."""
 
@@ -55,8 +60,13 @@ def primitive(name: str) -> Any:
 class Maker:
     """Draws one op after the other on what there is; `values` are the tensors and `bounds` how large they may be."""
 
-    def __init__(self, draw: Any, ring: bool, control: bool) -> None:
-        self.draw, self.ring, self.control = draw, ring, control
+    def __init__(self, draw: Any, kind: str, control: bool) -> None:
+        self.draw, self.kind, self.control = draw, kind, control
+        self.ring, self.smooth = kind == "ring", kind == "smooth"
+        self.free = kind == "free"
+        self.unary = {"free": UNARY, "ring": RING_UNARY, "smooth": SMOOTH_UNARY}[kind]
+        self.binary = {"free": BINARY, "ring": RING_BINARY, "smooth": SMOOTH_BINARY}[kind]
+        self.limit = 1e3 if self.smooth else LIMIT
         self.values: list[Any] = []
         self.bounds: dict[int, float] = {}
 
@@ -75,16 +85,18 @@ class Maker:
         self.bounds[id(value)] = bound
 
     def step(self) -> None:
-        steps = ["unary", "binary", "binary", "constant", "move", "move", "reduce", "contract", "choose", "again"]
-        if not self.ring:
+        steps = ["unary", "binary", "binary", "constant", "move", "move", "reduce", "contract", "again"]
+        if not self.smooth:
+            steps += ["choose"]
+        if self.free:
             steps += ["cast", "power"]
         if self.control:
-            steps += ["scan", "cond"]
+            steps += ["scan"] if self.smooth else ["scan", "cond"]
         getattr(self, "_" + self.draw(st.sampled_from(steps)))()
 
     def _unary(self) -> None:
         x = self.pick()
-        op = self.draw(st.sampled_from(RING_UNARY if self.ring else UNARY))
+        op = self.draw(st.sampled_from(self.unary))
         self.add(primitive(op)(x), max(self.bound(x), 1.0))
 
     def _partner(self, x: Any) -> Any:
@@ -93,8 +105,11 @@ class Maker:
         y = self.draw(st.sampled_from(same))
         if y.shape == x.shape and x.ndim and self.draw(st.booleans()):
             axis = self.draw(st.integers(0, x.ndim - 1))
-            y = primitive("max")(y, axis=axis, keepdims=self.draw(st.booleans()) or axis != 0)
-            self.bounds[id(y)] = self.bound(x)
+            keep = self.draw(st.booleans()) or axis != 0
+            y = primitive("sum" if self.smooth else "max")(y, axis=axis, keepdims=keep)
+            self.bounds[id(y)] = self.bound(x) * x.shape[axis]
+            if not self.free and self.bounds[id(y)] > self.limit:
+                return x
         return y
 
     def _binary(self) -> None:
@@ -102,28 +117,27 @@ class Maker:
         y = self._partner(x)
         if self.draw(st.booleans()):
             x, y = y, x
-        self._combine(self.draw(st.sampled_from(RING_BINARY if self.ring else BINARY)), x, y)
+        self._combine(self.draw(st.sampled_from(self.binary)), x, y)
 
     def _combine(self, op: str, x: Any, y: Any) -> None:
         a, b = self.bound(x), self.bound(y)
         size = a * b if op == "multiply" else a + b
-        if not self.ring or size < LIMIT:
+        if self.free or size < self.limit:
             self.add(primitive(op)(x, y), max(size, 1.0))
 
     def _constant(self) -> None:
         x = self.pick()
-        number = self.draw(st.sampled_from(WHOLE if self.ring else CONSTANTS))
+        number = self.draw(st.sampled_from(CONSTANTS if self.free else WHOLE))
         form = self.draw(st.sampled_from(["scalar", "full", "broadcast", "array"]))
         dtype = x.dtype.as_numpy_dtype
         if form == "array":
-            c: Any = am.ops.convert_to_tensor(_array(self.draw, tuple(x.shape), dtype, self.ring))
+            c: Any = am.ops.convert_to_tensor(_array(self.draw, tuple(x.shape), dtype, self.kind))
         else:
             c = am.ops.convert_to_tensor(np.full(x.shape if form == "full" else (), number, dtype))
             c = primitive("broadcast_to")(c, x.shape) if form == "broadcast" else c
         self.bounds[id(c)] = 3.0
-        ops = RING_BINARY if self.ring else BINARY
         args = (x, c) if self.draw(st.booleans()) else (c, x)
-        self._combine(self.draw(st.sampled_from(ops)), *args)
+        self._combine(self.draw(st.sampled_from(self.binary)), *args)
 
     def _move(self) -> None:
         x = self.values[-1] if self.draw(st.booleans()) else self.draw(st.sampled_from(self.values))
@@ -177,9 +191,9 @@ class Maker:
         if not x.ndim:
             return
         axes = tuple(sorted(self.draw(st.sets(st.integers(0, x.ndim - 1), min_size=1))))
-        op = self.draw(st.sampled_from(["sum", "max", "min", "sum"]))
+        op = self.draw(st.sampled_from(["sum"] if self.smooth else ["sum", "max", "min", "sum"]))
         size = self.bound(x) * (math.prod(x.shape[a] for a in axes) if op == "sum" else 1)
-        if not self.ring or size < LIMIT:
+        if self.free or size < self.limit:
             self.add(primitive(op)(x, axis=axes, keepdims=self.draw(st.booleans())), size)
 
     def _contract(self) -> None:
@@ -197,7 +211,7 @@ class Maker:
         out = self.draw(st.permutations([c for c in dict.fromkeys([*tx, *ty]) if c not in summed]))
         sizes = dict(zip([*tx, *ty], [*x.shape, *y.shape], strict=True))
         bound = self.bound(x) * self.bound(y) * math.prod(sizes[c] for c in summed)
-        if math.prod(sizes[c] for c in out) > 400 or len(out) > 5 or (self.ring and bound >= LIMIT):
+        if math.prod(sizes[c] for c in out) > 400 or len(out) > 5 or (not self.free and bound >= self.limit):
             return
         self.add(primitive("contract")(x, y, f"{tx},{''.join(ty)}->{''.join(out)}"), bound)
 
@@ -235,8 +249,11 @@ class Maker:
         x = self.pick()
         if not x.ndim or self.bound(x) > 100 or math.prod(x.shape) > 100:
             return
-        w = am.ops.convert_to_tensor(_array(self.draw, tuple(x.shape[1:]), x.dtype.as_numpy_dtype, True))
+        w = am.ops.convert_to_tensor(_array(self.draw, tuple(x.shape[1:]), x.dtype.as_numpy_dtype, "ring"))
         reverse = self.draw(st.booleans())
+        if self.smooth:
+            self._recurrence(x, w, reverse)
+            return
 
         def body(carry: Any, now: Any) -> Any:
             new = primitive("maximum")(primitive("minimum")(carry + now * w, 9.0), -9.0)
@@ -245,6 +262,22 @@ class Maker:
         carry, ys = am.ops.scan(body, primitive("max")(x, axis=0), x, reverse=reverse)
         self.add(carry, 9.0)
         self.add(ys, 2 * (9.0 + self.bound(x)))
+
+    def _recurrence(self, x: Any, w: Any, reverse: bool) -> None:
+        """A loop whose step uses a matrix, a constant and values of outside, as recurrent layers do."""
+        matrix = primitive("contract")(w, w, *_outer(w.ndim)) * 0.1
+        letters = "abcdefgh"[: w.ndim]
+        after = letters.upper()
+        outside = self.draw(st.booleans())
+
+        def body(carry: Any, now: Any) -> Any:
+            new = primitive("tanh")(primitive("contract")(carry, matrix, f"{letters},{letters}{after}->{after}") + now)
+            new = new + primitive("sigmoid")(w if outside else now * 0.0)
+            return new, (new * now, carry)
+
+        carry, (ys, zs) = am.ops.scan(body, x[0] * 0.5, x, reverse=reverse)
+        for value in (carry, ys, zs):
+            self.add(value, 2.0 * max(self.bound(x), 1.0))
 
     def _cond(self) -> None:
         x = self.pick()
@@ -271,30 +304,59 @@ def _factors(draw: Any, size: int) -> tuple[int, ...]:
     return tuple(shape[:-1] + shape[-1:])
 
 
-def _array(draw: Any, shape: tuple[int, ...], dtype: Any, ring: bool) -> np.ndarray:
+def _outer(ndim: int) -> tuple[str]:
+    letters = "abcdefgh"[:ndim]
+    return (f"{letters},{letters.upper()}->{letters}{letters.upper()}",)
+
+
+def _array(draw: Any, shape: tuple[int, ...], dtype: Any, kind: str) -> np.ndarray:
     rng = np.random.default_rng(draw(st.integers(0, 2**20)))
-    return rng.choice(np.asarray(WHOLE if ring else SPECIAL), size=shape).astype(dtype)
+    if kind == "smooth":
+        return rng.uniform(-1.5, 1.5, size=shape).astype(dtype)
+    return rng.choice(np.asarray(SPECIAL if kind == "free" else WHOLE), size=shape).astype(dtype)
 
 
 @st.composite
-def cases(draw: Any, ring: bool = False, control: bool = False, dtypes: tuple[str, ...] = ("float32",)) -> Case:
-    """Random graphs of up to about twenty primitives with one to three inputs and outputs, and arrays for them."""
-    dtypes = ("float64",) if ring else dtypes
+def cases(draw: Any, kind: str = "free", control: bool = False, dtypes: tuple[str, ...] = ("float32",)) -> Case:
+    """Random graphs of up to about thirty primitives with one to three inputs, and arrays for them.
+
+    Args:
+        kind: "free", "ring" or "smooth" (see above; the last two are in float64).
+        control: loops and branches too.
+        dtypes: of the inputs of free graphs.
+    """
+    dtypes = dtypes if kind == "free" else ("float64",)
     shapes = draw(st.lists(st.lists(st.integers(1, 4), max_size=3).map(tuple), min_size=1, max_size=3))
     specs = [TensorSpec(shape, draw(st.sampled_from(dtypes))) for shape in shapes]
     steps = draw(st.integers(2, 16))
 
-    def build(*inputs: Any) -> Any:
-        maker = Maker(draw, ring, control)
+    def forward(*inputs: Any) -> Any:
+        maker = Maker(draw, kind, control)
         for x in inputs:
             maker.add(x, 3.0)
         for _ in range(steps):
             maker.step()
         return maker.values[-4:]
 
-    graph = am.trace(build, *specs, level="primitive")
-    arrays = [_array(draw, tuple(s.shape), s.dtype.as_numpy_dtype, ring) for s in specs]
+    def with_gradients(*inputs: Any) -> Any:
+        with am.GradientTape() as tape:
+            for x in inputs:
+                tape.watch(x)
+            outputs = forward(*inputs)
+            loss = am.ops.sum(outputs[-1] * outputs[-1])
+        return [*outputs, *(g for g in tape.gradient(loss, list(inputs)) if g is not None)]
+
+    graph = am.trace(with_gradients if kind == "smooth" else forward, *specs, level="primitive")
+    arrays = [_array(draw, tuple(s.shape), s.dtype.as_numpy_dtype, kind) for s in specs]
     return Case(graph, arrays)
+
+
+def assert_close(got: list[np.ndarray], want: list[np.ndarray], tolerance: float = 1e-9) -> None:
+    """Equal shapes and dtypes, and values equal up to a part of the largest."""
+    for a, b in zip(got, want, strict=True):
+        assert a.dtype == b.dtype and a.shape == b.shape
+        largest = float(np.max(np.abs(b), initial=1.0))
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance * largest)
 
 
 def assert_same_bits(got: list[np.ndarray], want: list[np.ndarray], zero_signs: bool = True) -> None:

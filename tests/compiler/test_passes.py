@@ -17,7 +17,7 @@ from amalthea.compiler.passes.pipeline import PASSES, Pass, optimize
 from amalthea.compiler.passes.powers import simplify_powers
 from amalthea.compiler.passes.reductions import simplify_reductions
 from amalthea.compiler.passes.softmax import reuse_exponentials
-from tests.compiler.random_graphs import Case, assert_same_bits, cases
+from tests.compiler.random_graphs import Case, assert_close, assert_same_bits, cases
 
 EACH = (
     *PASSES,
@@ -66,13 +66,13 @@ def test_all_exact_passes_together_keep_every_bit(case: Case) -> None:
 @settings(max_examples=50, deadline=None)
 @given(data=st.data())
 def test_passes_keep_results_that_do_not_depend_on_the_order_of_sums(name, data) -> None:
-    case = data.draw(cases(ring=True))
+    case = data.draw(cases(kind="ring"))
     run = next(p.run for p in EACH if p.name == name)
     assert_same_bits(case.run(run(case.graph).verify()), case.run(), zero_signs=False)
 
 
 @settings(max_examples=200, deadline=None)
-@given(case=cases(ring=True, control=True))
+@given(case=cases(kind="ring", control=True))
 def test_the_pipeline_keeps_results_and_settles(case: Case) -> None:
     made = optimize(case.graph, verify=True)
     assert_same_bits(case.run(made), case.run(), zero_signs=False)
@@ -80,3 +80,9 @@ def test_the_pipeline_keeps_results_and_settles(case: Case) -> None:
     again: list[str] = []
     optimize(made, trace=lambda name, before, after: again.append(name))
     assert again == []
+
+
+@settings(max_examples=150, deadline=None)
+@given(case=cases(kind="smooth", control=True))
+def test_the_pipeline_keeps_gradients(case: Case) -> None:
+    assert_close(case.run(optimize(case.graph, verify=True)), case.run())

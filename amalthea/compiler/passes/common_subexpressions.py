@@ -45,14 +45,9 @@ class _Numbering(Sweep):
             if type(value) is Constant:
                 inputs = [self._content(v) if type(v) is Constant else v for v in inputs]
                 break
-        static: Any = node.attrs
-        if static:
-            static = _static(name, static)
-        if node.arguments is not None and node.op.kind == "composite":
-            static = (tree_key(node.arguments[0]), tree_key(node.arguments[1]))
         if name in COMMUTATIVE:
             inputs = sorted(inputs, key=_place)
-        first = self.seen.setdefault((name, static or None, *inputs), node)
+        first = self.seen.setdefault((name, static_key(node), *inputs), node)
         return None if first is node else first.outputs
 
     def _content(self, constant: Constant) -> Any:
@@ -69,8 +64,14 @@ def _place(key: Any) -> tuple[bool, int]:
     return (True, 0) if type(key) is tuple else (False, id(key))
 
 
-def _static(name: str, attrs: dict[str, Any]) -> Any:
-    if name == "contract":
+def static_key(node: Node) -> Any:
+    """What calls on the same inputs must have in common to be equal."""
+    attrs = node.attrs
+    if node.arguments is not None and node.op.kind == "composite":
+        return tree_key(node.arguments[0]), tree_key(node.arguments[1])
+    if not attrs:
+        return None
+    if node.op.name == "contract":
         return canonical_letters(attrs["subscripts"])
     values = attrs.values()
     if any(type(value) is float for value in values):

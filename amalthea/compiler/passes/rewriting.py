@@ -167,13 +167,22 @@ class Sweep:
         self.nodes.append(made)
         return made.outputs[0]
 
+    def make_all(self, op: str, *inputs: Value, **attrs: Any) -> tuple[Value, ...]:
+        """A call of a primitive with several outputs, to which no rule is applied."""
+        made = self._node(op, inputs, attrs)
+        self.nodes.append(made)
+        return made.outputs
+
     def _node(self, name: str, inputs: Sequence[Value], attrs: dict[str, Any]) -> Node:
         op = registry[name].op
         canonical, out = infer(op, [value.spec for value in inputs], attrs)
         arguments = ((list(map(Slot, range(len(inputs)))),), canonical) if op.variadic else None
         node = Node(op, tuple(inputs), canonical, arguments)
-        node.path, node.structure = self.path, Slot(0)
-        node.outputs = (Value(out, node, 0, self.graph.trace),)
+        node.path = self.path
+        one = isinstance(out, TensorSpec)
+        node.structure = Slot(0) if one else tuple(map(Slot, range(len(out))))
+        specs = (out,) if one else out
+        node.outputs = tuple([Value(spec, node, i, self.graph.trace) for i, spec in enumerate(specs)])
         return node
 
     def number(self, value: Any, dtype: Any) -> Constant:
@@ -195,11 +204,15 @@ class Sweep:
 
     def single(self, value: Value) -> bool:
         """Whether the value is used once at most."""
+        return self.uses(value) <= 1
+
+    def uses(self, value: Value) -> int:
+        """How often the value is used: in the graph that was given, also by nodes that have been replaced since."""
         if self._uses is None:
             self._uses = count_uses(self.graph)
             for before, after in self.new.items():
                 self._uses[after] = self._uses.get(after, 0) + self._uses.get(before, 0)
-        return self._uses.get(value, 0) <= 1
+        return self._uses.get(value, 0)
 
 
 def rewrite(graph: Graph, rules: Rules) -> Graph:
