@@ -136,7 +136,7 @@ class Fusion:
     def _kernel_for(self, node: Node) -> LoopKernel:
         """A kernel of its own for a root."""
         if node.op.name in REDUCTIONS:
-            shape = node.inputs[0].spec.shape
+            shape = node.inputs[0].spec.sizes
             reduced = {axis for axis in node.attrs["axis"] if shape[axis] != 1}
             large = [axis for axis, size in enumerate(shape) if size != 1]
             number = {axis: i for i, axis in enumerate(large)}
@@ -150,7 +150,7 @@ class Fusion:
                 tuple(number[a] for a in inner),
                 column=lead,
             )
-        sizes = sizes_of(node.outputs[0].spec.shape)
+        sizes = sizes_of(node.outputs[0].spec.sizes)
         n = len(sizes)
         return LoopKernel(sizes[:-1], sizes[-1:], tuple(range(n))[:-1], tuple(range(n))[-1:])
 
@@ -164,7 +164,7 @@ class Fusion:
         kind = _kind(node)
         change = None
         if kind == "each":
-            sizes = sizes_of(node.outputs[0].spec.shape)
+            sizes = sizes_of(node.outputs[0].spec.sizes)
             if sizes == kernel.space:
                 pass
             elif sizes == kernel.rows and kernel.row_axes == tuple(range(len(kernel.rows))) and _reduces(kernel):
@@ -258,7 +258,7 @@ def _size(value: Value) -> int:
 
 
 def _symbols(value: Value) -> Index:
-    return tuple(Affine.of(f"x{i}") for i in range(len(value.spec.shape)))
+    return tuple(Affine.of(f"x{i}") for i in range(len(value.spec.sizes)))
 
 
 def row_symbol(i: int) -> Affine:
@@ -280,7 +280,7 @@ def _place_in(value: Value, kernel: LoopKernel, per_row: bool) -> Index:
         by_axis.update({axis: inner_symbol(i) for i, axis in enumerate(kernel.inner_axes)})
         parts = [by_axis[axis] for axis in sorted(by_axis)]
     following = iter(parts)
-    return tuple(Affine() if size == 1 else next(following) for size in value.spec.shape)
+    return tuple(Affine() if size == 1 else next(following) for size in value.spec.sizes)
 
 
 place_in = _place_in

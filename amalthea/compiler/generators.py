@@ -37,7 +37,7 @@ class Made:
 
     def padded(self, value: Value, padding: Sequence[tuple[int, int]]) -> tuple[Parameter, tuple[int, ...]]:
         """The value with a border of zeros, and its shape; the value itself where there is none."""
-        shape = value.spec.shape
+        shape = value.spec.sizes
         if all(lo == hi == 0 for lo, hi in padding):
             return value, shape
         goal = padded_shape(shape, padding)
@@ -67,7 +67,7 @@ def _contract(node: Node, target: Target) -> Made:
     x, y = node.inputs
     out = node.outputs[0]
     contraction = from_subscripts(
-        node.attrs["subscripts"], x.spec.shape, y.spec.shape, x.spec.dtype, result=out.spec.dtype
+        node.attrs["subscripts"], x.spec.sizes, y.spec.sizes, x.spec.dtype, result=out.spec.dtype
     )
     made.contraction(contraction, x, y, out, target)
     return made
@@ -84,7 +84,7 @@ def _convolution(node: Node, target: Target) -> Made | None:
     x, kernel = node.inputs
     padded, shape = made.padded(x, node.attrs["padding"])
     options = {name: node.attrs[name] for name in ("strides", "dilation", "groups")}
-    contraction = convolution(shape, kernel.spec.shape, x.spec.dtype, **options)
+    contraction = convolution(shape, kernel.spec.sizes, x.spec.dtype, **options)
     made.contraction(contraction, padded, kernel, node.outputs[0], target)
     return made
 
@@ -96,7 +96,7 @@ def _kernel_gradient(node: Node, target: Target) -> Made | None:
     x, y = node.inputs
     padded, shape = made.padded(x, node.attrs["padding"])
     options = {name: node.attrs[name] for name in ("strides", "dilation", "groups")}
-    contraction = convolution_kernel_gradient(shape, y.spec.shape, node.attrs["kernel_size"], x.spec.dtype, **options)
+    contraction = convolution_kernel_gradient(shape, y.spec.sizes, node.attrs["kernel_size"], x.spec.dtype, **options)
     made.contraction(contraction, padded, y, node.outputs[0], target)
     return made
 
@@ -107,7 +107,7 @@ def _input_gradient(node: Node, target: Target) -> Made | None:
     made = Made()
     y, kernel = node.inputs
     options = {name: node.attrs[name] for name in ("input_size", "strides", "padding", "dilation", "groups")}
-    found = convolution_input_gradient(y.spec.shape, kernel.spec.shape, dtype=y.spec.dtype, **options)
+    found = convolution_input_gradient(y.spec.sizes, kernel.spec.sizes, dtype=y.spec.dtype, **options)
     padded, _ = made.padded(y, found.padding)
     for contraction in found.contractions:
         made.contraction(contraction, padded, kernel, node.outputs[0], target)
@@ -119,7 +119,7 @@ def _max_pooling(node: Node, target: Target) -> Made | None:
         return None
     made = Made()
     x, out = node.inputs[0].spec, node.outputs[0]
-    code = max_pooling(x.shape, out.spec.shape[1:-1], x.dtype, **node.attrs)
+    code = max_pooling(x.sizes, out.spec.sizes[1:-1], x.dtype, **node.attrs)
     made.codes.append((code, [node.inputs[0], out]))
     return made
 
@@ -129,7 +129,7 @@ def _max_pooling_gradient(node: Node, target: Target) -> Made | None:
     if _crops(node) or x.spec.dtype in ("float16", "bfloat16", "bool") or x.spec.dtype != g.spec.dtype:
         return None
     made = Made()
-    code = max_pooling_gradient(x.spec.shape, g.spec.shape[1:-1], x.spec.dtype, **node.attrs)
+    code = max_pooling_gradient(x.spec.sizes, g.spec.sizes[1:-1], x.spec.dtype, **node.attrs)
     made.codes.append((code, [x, g, node.outputs[0]]))
     return made
 

@@ -85,7 +85,7 @@ def broadcast_index(index: Index, shape: Sequence[int]) -> Index:
 
 
 def _reshape(node: Node, index: Index) -> list[tuple[Value, Index]] | None:
-    before, after = node.inputs[0].spec.shape, node.outputs[0].spec.shape
+    before, after = node.inputs[0].spec.sizes, node.outputs[0].spec.sizes
     kept = [part for part, size in zip(index, after, strict=True) if size != 1]
     if [s for s in before if s != 1] != [s for s in after if s != 1]:
         return None
@@ -94,7 +94,7 @@ def _reshape(node: Node, index: Index) -> list[tuple[Value, Index]] | None:
 
 
 def _broadcast(node: Node, index: Index) -> list[tuple[Value, Index]]:
-    return [(node.inputs[0], broadcast_index(index, node.inputs[0].spec.shape))]
+    return [(node.inputs[0], broadcast_index(index, node.inputs[0].spec.sizes))]
 
 
 def _transpose(node: Node, index: Index) -> list[tuple[Value, Index]]:
@@ -117,7 +117,7 @@ def _strided_slice(node: Node, index: Index) -> list[tuple[Value, Index]]:
 
 
 def _flip(node: Node, index: Index) -> list[tuple[Value, Index]]:
-    shape, axes = node.inputs[0].spec.shape, node.attrs["axis"]
+    shape, axes = node.inputs[0].spec.sizes, node.attrs["axis"]
     turned = [part * -1 + (size - 1) for part, size in zip(index, shape, strict=True)]
     return [(node.inputs[0], tuple(turned[i] if i in axes else part for i, part in enumerate(index)))]
 
@@ -137,4 +137,4 @@ def sources(node: Node, index: Index) -> list[tuple[Value, Index]] | None:
     move = MOVES.get(node.op.name)
     if move is not None:
         return move(node, index)
-    return [(value, broadcast_index(index, value.spec.shape)) for value in node.inputs]
+    return [(value, broadcast_index(index, value.spec.sizes)) for value in node.inputs]

@@ -51,11 +51,11 @@ class _Generator:
             value, index = stack.pop()
             if isinstance(value, Constant):
                 if value.spec.size > 1:
-                    self.reads.setdefault(value, []).append(offset(index, value.spec.shape))
+                    self.reads.setdefault(value, []).append(offset(index, value.spec.sizes))
                 continue
             if value in self.stored or value.node is None:
                 if value not in self.roots:
-                    self.reads.setdefault(self.base(value), []).append(offset(index, value.spec.shape))
+                    self.reads.setdefault(self.base(value), []).append(offset(index, value.spec.sizes))
                 continue
             stack.extend(sources(value.node, index) or [])
 
@@ -77,7 +77,7 @@ class _Generator:
         addresses = [a for found in self.reads.values() for a in found]
         for root in kernel.roots:
             if root.kind == "each":
-                addresses.append(offset(self._index(root), root.value.spec.shape))
+                addresses.append(offset(self._index(root), root.value.spec.sizes))
             elif root.kind in REDUCTIONS and kernel.column:
                 addresses.append(self._column_address(root))
         self.replaced: dict[str, None] = {}
@@ -329,7 +329,7 @@ class _Generator:
         )
 
     def _address(self, value: Value, memory: Value, index: Index) -> str:
-        affine = offset(index, value.spec.shape)
+        affine = offset(index, value.spec.sizes)
         total = str(affine.constant)
         for name, factor in affine.terms:
             if name in self.replaced:

@@ -44,9 +44,9 @@ def pad_code(shape: Sequence[int], padding: Sequence[tuple[int, int]], dtype: DT
     def one_row(flat: str, _: list[str]) -> list[str]:
         target = e.value(f"getelementptr {kind}, ptr %y, i64 {e.value(f'mul i64 {flat}, {full}')}")
         rest, place, inside = flat, "0", "true"
-        steps = [prod(outer[i + 1 :]) for i in range(len(outer))]
+        row_steps = [prod(outer[i + 1 :]) for i in range(len(outer))]
         borders = [(0, 0), *padding[:-1]]
-        for size, wide, (low, _), step in reversed(list(zip(outer, goal[:-2], borders, steps, strict=True))):
+        for size, wide, (low, _high), step in reversed(list(zip(outer, goal[:-2], borders, row_steps, strict=True))):
             index = e.value(f"urem i64 {rest}, {wide}")
             rest = e.value(f"udiv i64 {rest}, {wide}")
             index = e.value(f"sub i64 {index}, {low}")

@@ -88,7 +88,7 @@ class Program:
     def base(self, value: Value) -> Value:
         """The value whose memory a stored value lives in."""
         while value.node is not None and value.node.op.name in ("reshape", "stop_gradient"):
-            index = tuple(Affine.of(f"x{i}") for i in range(len(value.spec.shape)))
+            index = tuple(Affine.of(f"x{i}") for i in range(len(value.spec.sizes)))
             if value.node.op.name == "reshape" and sources(value.node, index) is not None:
                 break
             value = value.node.inputs[0]
@@ -251,7 +251,7 @@ class Program:
 
     def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         inputs = [a if a.flags.c_contiguous else np.ascontiguousarray(a) for a in arrays]
-        results = {value: np.empty(value.spec.shape, dtypes.to_numpy(value.spec.dtype)) for value in self.direct}
+        results = {value: np.empty(value.spec.sizes, dtypes.to_numpy(value.spec.dtype)) for value in self.direct}
         with self._lock:
             arena = self._arenas.pop() if self._arenas else _Arena(self)
         try:
@@ -298,7 +298,7 @@ class Program:
     def times(self, arrays: Sequence[np.ndarray], repeats: int = 10) -> list[tuple[Step, float]]:
         """Each step with the shortest time it took, in seconds (of a program made with `separate`)."""
         arena = _Arena(self)
-        results = {value: np.empty(value.spec.shape, dtypes.to_numpy(value.spec.dtype)) for value in self.direct}
+        results = {value: np.empty(value.spec.sizes, dtypes.to_numpy(value.spec.dtype)) for value in self.direct}
         best = [float("inf")] * len(self.steps)
         every = self.stretches
         inputs = [np.ascontiguousarray(a) for a in arrays]
@@ -321,7 +321,7 @@ class Program:
             found = memory[base]
         else:
             found = arena.views[base]
-        return found.reshape(value.spec.shape)
+        return found.reshape(value.spec.sizes)
 
     def _fall_back(self, step: Step, arena: _Arena, memory: Mapping[Value, np.ndarray]) -> None:
         node = step.node
@@ -351,7 +351,7 @@ class _Arena:
         self.views = {
             value: self.memory[at : at + _bytes(value)]
             .view(dtypes.to_numpy(value.spec.dtype))
-            .reshape(value.spec.shape)
+            .reshape(value.spec.sizes)
             for value, at in program.offsets.items()
         }
         self.arguments = (ctypes.c_void_p * (len(program.external) + 1))()

@@ -48,6 +48,11 @@ class TensorSpec:
         return size
 
     @property
+    def sizes(self) -> tuple[int, ...]:
+        """The shape of a spec whose sizes are all known."""
+        return self.shape  # type: ignore[return-value]
+
+    @property
     def is_static(self) -> bool:
         return None not in self.shape
 
