@@ -35,7 +35,8 @@ def as_dtype(x: Any) -> dtypes.DType:
     kind = type(x)
     if kind in NUMBERS:
         return dtypes.bool_ if kind is bool else dtypes.int32 if kind is int else dtypes.floatx()
-    return x.dtype
+    dtype: dtypes.DType = x.dtype
+    return dtype
 
 
 _constants: dict[Any, Tensor] = {}

@@ -124,17 +124,17 @@ class _Backward:
         return grads + self._listed(pair[1], len(self.variables), "variables")
 
     def _listed(self, grads: Any, wanted: int, of: str) -> list[Any]:
-        grads = list(grads) if isinstance(grads, (tuple, list)) else [grads]
-        if not wanted and grads == [None]:
+        listed: list[Any] = list(grads) if isinstance(grads, (tuple, list)) else [grads]
+        if not wanted and listed == [None]:
             return []
-        if len(grads) != wanted:
+        if len(listed) != wanted:
             fail(
                 GradientError,
                 f"the backward function must return a gradient for each of the {wanted} {of}",
                 where=self.name,
-                received=f"{len(grads)} gradients",
+                received=f"{len(listed)} gradients",
             )
-        return grads
+        return listed
 
 
 class _OneCall(Composite):
@@ -171,7 +171,7 @@ class _Custom(_OneCall):
             return self._call(bound)
         return self._once(list(inputs))
 
-    def function(self, inputs: Sequence[Tensor]) -> Any:  # type: ignore[override]
+    def function(self, inputs: Sequence[Tensor]) -> Any:
         return self._pair(inputs)[0]
 
     def _pair(self, inputs: Sequence[Tensor]) -> Any:
@@ -251,7 +251,7 @@ class _Ruled(_OneCall):
         with no_tapes():
             return self(inputs)
 
-    def function(self, inputs: Sequence[Tensor]) -> Any:  # type: ignore[override]
+    def function(self, inputs: Sequence[Tensor]) -> Any:
         return fill(self.structure, inputs[: self.n])
 
     def _pulled(self, g: Any, out: Any, *inputs: Tensor) -> list[Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import ml_dtypes
 import numpy as np
@@ -135,6 +135,26 @@ def standardize(dtype: Any) -> DType:
     if found is None:
         raise ValueError(f"[dtype] there is no such data type. Received: {dtype!r}. Fix: use one of {', '.join(ALL)}.")
     return found
+
+
+class FloatLimits(NamedTuple):
+    """The finite bounds of a floating dtype, and the distance from 1 to the next number."""
+
+    low: float
+    high: float
+    eps: float
+
+
+def float_limits(dtype: Any) -> FloatLimits:
+    """The limits of a floating dtype, also of those that NumPy does not have.
+
+    >>> import amalthea as am
+    >>> am.core.dtypes.float_limits("float16").high
+    65504.0
+    """
+    finfo: Any = ml_dtypes.finfo  # has no annotations
+    found = finfo(to_numpy(dtype))
+    return FloatLimits(float(found.min), float(found.max), float(found.eps))
 
 
 def to_numpy(dtype: Any) -> np.dtype:

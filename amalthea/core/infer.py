@@ -41,7 +41,8 @@ def _merge(a: Any, b: Any) -> Any:
 def infer(op: Any, specs: Sequence[TensorSpec], attrs: dict[str, Any]) -> tuple[dict[str, Any], Any]:
     """Canonical attributes and output specs of a primitive; attributes stay as given where a size is unknown."""
     if all(None not in spec.shape for spec in specs):
-        return op.rule(specs, attrs)
+        known: tuple[dict[str, Any], Any] = op.rule(specs, attrs)
+        return known
     return attrs, with_stand_ins(lambda static: op.rule(static, attrs)[1], specs)
 
 

@@ -82,7 +82,7 @@ class NumPyProtocol:
     @property
     def nbytes(self) -> int:
         """The bytes of all elements."""
-        return self.size * self.itemsize
+        return int(self.size) * self.itemsize
 
     def tobytes(self) -> bytes:
         """The bytes of the elements in row-major order."""

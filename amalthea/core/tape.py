@@ -410,18 +410,20 @@ def _pull(op: Any, g: Any, out: Any, inputs: Sequence[Any], attrs: dict[str, Any
             part(g, out, *inputs, **attrs) if need and part is not None else None
             for part, need in zip(rule, needed, strict=True)
         ]
-    found = op(g) if rule is None else rule(g, out, *inputs, **attrs)
+    found: Any = op(g) if rule is None else rule(g, out, *inputs, **attrs)
     if not isinstance(found, (tuple, list)):
         found = [found]
     if len(found) != len(inputs):
         raise TypeError(f"[gradient of {op}] {len(found)} gradients for {len(inputs)} inputs")
-    return found
+    gradients: Sequence[Any] = found
+    return gradients
 
 
 def _ones(target: Any) -> Tensor:
     if type(target) is Tensor and target.shape == ():
         return constant(1.0, target.dtype)
-    return registry["ones_like"](target)
+    ones: Tensor = registry["ones_like"](target)
+    return ones
 
 
 class _Paused:
@@ -468,12 +470,14 @@ def sum_to(g: Tensor, shape: tuple[int, ...]) -> Tensor:
     """The adjoint of broadcasting `shape` to `g.shape`: sums over the axes that were broadcast."""
     lead = len(g.shape) - len(shape)
     if lead < 0:
-        return registry["broadcast_to"](g, shape)
+        spread: Tensor = registry["broadcast_to"](g, shape)
+        return spread
     axes = tuple(range(lead)) + tuple(lead + i for i, d in enumerate(shape) if d == 1 and g.shape[lead + i] != 1)
     if axes:
         g = registry["sum"](g, axis=axes, keepdims=False)
     if g.shape != shape:
-        kept = registry["reshape"](g, shape) if _size(g.shape) == _size(shape) else registry["broadcast_to"](g, shape)
+        to_shape = registry["reshape" if _size(g.shape) == _size(shape) else "broadcast_to"]
+        kept: Tensor = to_shape(g, shape)
         return kept
     return g
 

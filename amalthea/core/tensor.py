@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -60,6 +60,12 @@ class Operand(NumPyProtocol):
         def __neg__(self) -> Tensor: ...
         def __abs__(self) -> Tensor: ...
         def __getitem__(self, key: Any) -> Tensor: ...
+        def astype(self, dtype: Any) -> Tensor: ...
+        def broadcast_to(self, shape: Any) -> Tensor: ...
+        def flip(self, axis: Any = None) -> Tensor: ...
+        def reshape(self, *newshape: Any) -> Tensor: ...
+        def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor: ...
+        def transpose(self, *axes: Any) -> Tensor: ...
 
 
 class Tensor(Operand):
@@ -149,7 +155,8 @@ class Tensor(Operand):
         return np.array(array).__dlpack__(**options) if type(array) is np.ndarray else array.__dlpack__(**options)
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        return self._array.__dlpack_device__()
+        device: tuple[int, int] = self._array.__dlpack_device__()
+        return device
 
     def __len__(self) -> int:
         shape = self.shape
@@ -157,7 +164,7 @@ class Tensor(Operand):
             raise TypeError("[Tensor] a scalar tensor has no length. Fix: use .item() for its value.")
         if shape[0] is None:
             raise TypeError("[KerasTensor] the length of the first axis is not known yet. Fix: use ops on all of it.")
-        return shape[0]
+        return int(shape[0])
 
     def __iter__(self) -> Iterator[Tensor]:
         return (self[i] for i in range(len(self)))
@@ -271,7 +278,7 @@ class KerasTensor(Tensor):
     def device(self) -> str:
         return context.device or active.backend.devices()[0]
 
-    def _no_value(self, what: str, fix: str | None = None) -> Any:
+    def _no_value(self, what: str, fix: str | None = None) -> NoReturn:
         when = "while a function is traced" if self._value.trace else "while a model is built"
         if self._value.trace and not is_tracing(self._value.trace):
             when = "and never will have one: the trace that it belongs to has ended"
@@ -333,7 +340,7 @@ def alias(tensor: Tensor) -> Tensor:
     """Another Tensor object with the same value: to tapes, a tensor of its own."""
     if type(tensor) is Tensor:
         return wrap(tensor._array)
-    return symbolic(tensor._value)  # type: ignore[attr-defined]
+    return symbolic(tensor._value)
 
 
 def key_of(x: Any) -> int:
@@ -373,8 +380,9 @@ def as_tensor(x: Any, dtype: Any = None) -> Tensor:
         else:
             return wrap(_convert(x, dtype))
     if dtype is not None and x.dtype != dtype:
-        return registry["cast"](x, dtypes.standardize(dtype))
-    return x
+        x = registry["cast"](x, dtypes.standardize(dtype))
+    tensor: Tensor = x
+    return tensor
 
 
 def _convert(x: Any, dtype: Any) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 from amalthea.core import config, dtypes
 from amalthea.core.errors import ArgumentError, ShapeError, fail
 from amalthea.core.op import composite, export, primitive
-from amalthea.core.spec import TensorSpec, UnknownDim
+from amalthea.core.spec import UnknownDim
 from amalthea.core.tensor import Tensor
 from amalthea.ops.core_ops import cast
 from amalthea.ops.elementary import power, sqrt
@@ -21,7 +21,7 @@ from amalthea.ops.reductions import max as reduce_max
 from amalthea.ops.reductions import min as reduce_min
 from amalthea.ops.reductions import sum as reduce_sum
 from amalthea.ops.shaping import reshape
-from amalthea.ops.specs import show
+from amalthea.ops.specs import show, tensor_of
 
 LETTERS = string.ascii_letters
 
@@ -113,7 +113,7 @@ def contract(x: Tensor, y: Tensor, subscripts: str) -> Tensor:
                 sizes[letter] = size
             elif known != size and not isinstance(size, UnknownDim):
                 _fail_shapes("contract", f"axis '{letter}' of '{subscripts}' is {known} here and {size} there", x, y)
-    return TensorSpec(tuple([sizes[letter] for letter in out]), x.dtype)  # type: ignore[return-value]
+    return tensor_of(tuple([sizes[letter] for letter in out]), x.dtype)
 
 
 def _fail_shapes(where: str, message: str, x: Any, y: Any, fix: str | None = None) -> None:

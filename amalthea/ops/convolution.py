@@ -14,10 +14,10 @@ import numpy as np
 from amalthea.core.config import standardize_data_format
 from amalthea.core.errors import ShapeError, fail
 from amalthea.core.op import composite, export, primitive
-from amalthea.core.spec import TensorSpec, UnknownDim
+from amalthea.core.spec import UnknownDim
 from amalthea.core.tensor import Tensor
 from amalthea.ops.shaping import reshape
-from amalthea.ops.specs import show
+from amalthea.ops.specs import show, tensor_of
 from amalthea.ops.windows import (
     Ints,
     Pairs,
@@ -30,7 +30,9 @@ from amalthea.ops.windows import (
 )
 
 
-def _geometry_samples(shape: Ints, kernel: Ints, **attrs: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict]:
+def _geometry_samples(
+    shape: Ints, kernel: Ints, **attrs: Any
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
     r = np.random.default_rng(3)
     n = len(shape) - 2
     plain: dict[str, Any] = {"strides": (1,) * n, "padding": ((0, 0),) * n, "dilation": (1,) * n, "groups": 1}
@@ -42,7 +44,9 @@ def _geometry_samples(shape: Ints, kernel: Ints, **attrs: Any) -> tuple[np.ndarr
     return r.normal(size=shape), r.normal(size=kernel), r.normal(size=(shape[0], *out, kernel[-1])), attrs
 
 
-def _samples(pick: Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[Any, ...]], extra: str = "") -> Callable:
+def _samples(
+    pick: Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[Any, ...]], extra: str = ""
+) -> Callable[[], Any]:
     def samples() -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
         made = [
             _geometry_samples((2, 5, 2), (3, 2, 2)),
@@ -97,7 +101,7 @@ def convolution(x: Tensor, kernel: Tensor, strides: Ints, padding: Pairs, dilati
     ]
     if any(size <= 0 for size in sizes) and all(size > 0 for size in x.shape[1:-1]):
         _fail(f"the kernel of size {show(kernel.shape[:-2])} does not fit into the input", x, kernel)
-    return TensorSpec((x.shape[0], *(max(size, 0) for size in sizes), kernel.shape[-1]), x.dtype)  # type: ignore[return-value]
+    return tensor_of((x.shape[0], *(max(size, 0) for size in sizes), kernel.shape[-1]), x.dtype)
 
 
 @primitive(
@@ -136,7 +140,7 @@ def conv_input_gradient(
     ... ).numpy().ravel().tolist()
     [1.0, 1.0, 2.0, 1.0, 1.0]
     """
-    return TensorSpec((y.shape[0], *input_size, kernel.shape[-2] * groups), y.dtype)  # type: ignore[return-value]
+    return tensor_of((y.shape[0], *input_size, kernel.shape[-2] * groups), y.dtype)
 
 
 @primitive(
@@ -173,7 +177,7 @@ def conv_kernel_gradient(
     ... ).numpy().ravel().tolist()
     [2.0, 4.0, 6.0]
     """
-    return TensorSpec((*kernel_size, x.shape[-1] // groups, y.shape[-1]), x.dtype)  # type: ignore[return-value]
+    return tensor_of((*kernel_size, x.shape[-1] // groups, y.shape[-1]), x.dtype)
 
 
 def _fail(message: str, x: Any, kernel: Any, fix: str | None = None) -> NoReturn:

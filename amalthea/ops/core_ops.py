@@ -10,10 +10,10 @@ from amalthea.core import dtypes
 from amalthea.core.custom_gradient import custom_gradient as custom_gradient
 from amalthea.core.errors import ArgumentError, ShapeError, fail
 from amalthea.core.op import composite, export, nondifferentiable, primitive
-from amalthea.core.spec import TensorSpec
 from amalthea.core.tensor import Operand, Tensor, as_tensor
 from amalthea.ops.elementwise import clip
 from amalthea.ops.samples import integers, values
+from amalthea.ops.specs import tensor_of
 
 
 def _dtype_attr(x: Any, dtype: Any) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def cast(x: Tensor, dtype: Any) -> Tensor:
     >>> am.ops.cast([1.7, -1.7], "int32").tolist()
     [1, -1]
     """
-    return TensorSpec(x.shape, dtype)  # type: ignore[return-value]
+    return tensor_of(x.shape, dtype)
 
 
 @composite(samples=lambda: [(([-1.5, 2.0, 300.0], "uint8"), {}), ((integers(3, low=-200, high=200), "int8"), {})])
@@ -77,10 +77,8 @@ def _range(dtype: dtypes.DType) -> tuple[float, float]:
     if dtypes.is_integer(dtype):
         info = np.iinfo(dtypes.to_numpy(dtype))
         return int(info.min), int(info.max)
-    import ml_dtypes
-
-    limits = ml_dtypes.finfo(dtypes.to_numpy(dtype))
-    return float(limits.min), float(limits.max)
+    limits = dtypes.float_limits(dtype)
+    return limits.low, limits.high
 
 
 def _view_spec(x: Any, dtype: Any) -> dict[str, Any]:
@@ -110,7 +108,7 @@ def view(x: Tensor, dtype: Any = None) -> Tensor:
                 fix="make the bytes of the last axis a multiple of the new width",
             )
         shape = (*shape[:-1], shape[-1] * width // wanted)
-    return TensorSpec(shape, dtype)  # type: ignore[return-value]
+    return tensor_of(shape, dtype)
 
 
 @primitive(gradient=nondifferentiable, samples=lambda: [((values(2, 3),), {})])
@@ -121,7 +119,7 @@ def stop_gradient(variable: Tensor) -> Tensor:
     >>> am.ops.stop_gradient([1.0, 2.0]).tolist()
     [1.0, 2.0]
     """
-    return TensorSpec(variable.shape, variable.dtype)  # type: ignore[return-value]
+    return tensor_of(variable.shape, variable.dtype)
 
 
 @composite(samples=lambda: [((values(2, 3),), {})])

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import math
 
-import ml_dtypes
-
 from amalthea.core import dtypes
 from amalthea.core.op import composite, export, primitive
 from amalthea.core.tensor import Tensor
@@ -329,7 +327,7 @@ def cosh(x: Tensor) -> Tensor:
 
 def _where_log_is_exact(x: Tensor) -> float:
     """From where on log(2 x) is the inverse of cosh and sinh to the last digit (1 / x**2 is lost); x * x fits below."""
-    return float(ml_dtypes.finfo(dtypes.to_numpy(float_dtype(x.dtype))).eps) ** -0.5
+    return math.pow(dtypes.float_limits(float_dtype(x.dtype)).eps, -0.5)
 
 
 @composite(gradient=(lambda g, out, x: g / sqrt(x * x + 1),), samples=lambda: [((values(2, 3, low=-2),), {})])

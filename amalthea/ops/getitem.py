@@ -130,10 +130,10 @@ class _Plan(NamedTuple):
 
 def _apply(x: Tensor, plan: _Plan) -> Tensor:
     if plan.sliced is not None:
-        x = strided_slice.op.dispatch((x,), plan.sliced)  # type: ignore[attr-defined]
+        x = strided_slice.op.dispatch((x,), plan.sliced)
     if plan.flipped is not None:
-        x = flip.op.dispatch((x,), plan.flipped)  # type: ignore[attr-defined]
-    return x if plan.reshaped is None else reshape.op.dispatch((x,), plan.reshaped)  # type: ignore[attr-defined]
+        x = flip.op.dispatch((x,), plan.flipped)
+    return x if plan.reshaped is None else reshape.op.dispatch((x,), plan.reshaped)
 
 
 def _make_plan(x_shape: Ints, key: tuple[Any, ...]) -> _Plan:

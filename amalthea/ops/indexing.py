@@ -12,7 +12,6 @@ import numpy as np
 from amalthea.core import dtypes
 from amalthea.core.errors import ArgumentError, ShapeError, fail
 from amalthea.core.op import composite, export, primitive
-from amalthea.core.spec import TensorSpec
 from amalthea.core.tensor import Operand, Tensor, as_tensor, is_symbolic
 from amalthea.ops.samples import integers, values
 from amalthea.ops.selection import where
@@ -24,7 +23,7 @@ from amalthea.ops.shaping import (
     stack,
     transpose,
 )
-from amalthea.ops.specs import Ints, broadcast_shapes, normal_axis, normal_shape, normal_sizes, require, show
+from amalthea.ops.specs import Ints, broadcast_shapes, normal_axis, normal_shape, normal_sizes, require, show, tensor_of
 from amalthea.ops.whole_numbers import as_whole_numbers
 
 
@@ -75,7 +74,7 @@ def gather(x: Tensor, indices: Tensor, axis: int) -> Tensor:
     [30, 10]
     """
     shape = (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
-    return TensorSpec(shape, x.dtype)  # type: ignore[return-value]
+    return tensor_of(shape, x.dtype)
 
 
 @composite(
@@ -173,7 +172,7 @@ def flat_index(indices: Sequence[Tensor], shape: Ints) -> Tensor:
                 )
         index = where(index < 0, index + size, index)
         flat = index if flat is None else flat * size + index
-    return flat
+    return as_tensor(flat)
 
 
 _REDUCTIONS = (None, "add", "max", "min", "mul")
@@ -273,7 +272,7 @@ def scatter_update(inputs: Tensor, indices: Tensor, updates: Tensor, reduction: 
     >>> am.ops.scatter_update([0, 0, 0], [[1], [1]], [5, 6], "add").tolist()
     [0, 11, 0]
     """
-    return TensorSpec(inputs.shape, inputs.dtype)  # type: ignore[return-value]
+    return tensor_of(inputs.shape, inputs.dtype)
 
 
 @composite(samples=lambda: [(([[1], [3], [1]], values(3), (5,)), {}), (([[0, 1], [1, 0]], values(2), (2, 3)), {})])
@@ -328,7 +327,7 @@ def dynamic_slice(inputs: Tensor, start_indices: Tensor, shape: Any) -> Tensor:
     >>> am.ops.dynamic_slice([1, 2, 3, 4], [1], (2,)).tolist()
     [2, 3]
     """
-    return TensorSpec(shape, inputs.dtype)  # type: ignore[return-value]
+    return tensor_of(shape, inputs.dtype)
 
 
 @primitive(
@@ -350,7 +349,7 @@ def dynamic_update_slice(inputs: Tensor, updates: Tensor, start_indices: Tensor)
     [1, 8, 9, 4]
     """
     _starts("inputs", inputs, start_indices, tuple(updates.shape))
-    return TensorSpec(inputs.shape, inputs.dtype)  # type: ignore[return-value]
+    return tensor_of(inputs.shape, inputs.dtype)
 
 
 def _start_vector(start_indices: Any) -> Tensor:

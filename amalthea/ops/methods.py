@@ -50,13 +50,13 @@ def _later(name: str) -> Callable[..., Any]:
 def _equal(self: Any, other: Any) -> Any:
     if other is None or isinstance(other, str):
         return NotImplemented
-    return equal.op.dispatch((self, other), _NONE)  # type: ignore[attr-defined]
+    return equal.op.dispatch((self, other), _NONE)
 
 
 def _not_equal(self: Any, other: Any) -> Any:
     if other is None or isinstance(other, str):
         return NotImplemented
-    return ~equal.op.dispatch((self, other), _NONE)  # type: ignore[attr-defined]
+    return ~equal.op.dispatch((self, other), _NONE)
 
 
 def _power(self: Any, other: Any) -> Tensor:
@@ -69,7 +69,8 @@ def _power(self: Any, other: Any) -> Tensor:
 
 
 def _matmul_swapped(self: Any, other: Any) -> Tensor:
-    return registry["matmul"](other, self)
+    product: Tensor = registry["matmul"](other, self)
+    return product
 
 
 def _reshape(self: Any, *newshape: Any) -> Tensor:
@@ -93,7 +94,8 @@ def _astype(self: Any, dtype: Any) -> Tensor:
 
 def _flatten(self: Any) -> Tensor:
     """All elements in row-major order, a vector."""
-    return registry["ravel"](self)
+    vector: Tensor = registry["ravel"](self)
+    return vector
 
 
 def _clip(self: Any, x_min: Any = None, x_max: Any = None) -> Tensor:

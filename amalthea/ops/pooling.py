@@ -23,7 +23,7 @@ from amalthea.ops.reductions import max as reduce_max
 from amalthea.ops.reductions import sum as reduce_sum
 from amalthea.ops.samples import values
 from amalthea.ops.shaping import moveaxis, reshape, squeeze
-from amalthea.ops.specs import show
+from amalthea.ops.specs import show, tensor_of
 from amalthea.ops.windows import (
     Ints,
     Pairs,
@@ -85,7 +85,7 @@ def max_pooling(x: Tensor, size: Ints, strides: Ints, padding: Pairs) -> Tensor:
     >>> am.ops.max_pooling(x, size=(2,), strides=(2,), padding=((0, 0),)).numpy().ravel().tolist()
     [3.0, 2.0]
     """
-    return TensorSpec((x.shape[0], *_places(x, size, strides, padding), x.shape[-1]), x.dtype)  # type: ignore[return-value]
+    return tensor_of((x.shape[0], *_places(x, size, strides, padding), x.shape[-1]), x.dtype)
 
 
 def _pooled_shape(shape: Ints, size: Ints, strides: Ints, padding: Pairs) -> Ints:
@@ -119,7 +119,7 @@ def max_pooling_gradient(x: Tensor, y: Tensor, size: Ints, strides: Ints, paddin
     >>> am.ops.max_pooling_gradient(x, y, size=(2,), strides=(2,), padding=((0, 0),)).numpy().ravel().tolist()
     [0.0, 5.0, 7.0, 0.0]
     """
-    return TensorSpec(x.shape, y.dtype)  # type: ignore[return-value]
+    return tensor_of(x.shape, y.dtype)
 
 
 def _padded(x: Tensor, padding: Pairs, value: float) -> Tensor:
@@ -173,7 +173,7 @@ def extract_windows(x: Tensor, size: Ints, strides: Ints) -> Tensor:
     >>> am.ops.extract_windows(x, size=(2,), strides=(1,)).numpy().reshape(2, 2).tolist()
     [[1.0, 2.0], [2.0, 3.0]]
     """
-    return TensorSpec((x.shape[0], *_places(x, size, strides, ((0, 0),) * len(size)), *size, x.shape[-1]), x.dtype)  # type: ignore[return-value]
+    return tensor_of((x.shape[0], *_places(x, size, strides, ((0, 0),) * len(size)), *size, x.shape[-1]), x.dtype)
 
 
 @primitive(
@@ -204,7 +204,7 @@ def overlap_add(x: Tensor, input_size: Ints, size: Ints, strides: Ints) -> Tenso
     >>> am.ops.overlap_add(am.ops.ones((1, 2, 2, 1)), input_size=(3,), size=(2,), strides=(1,)).numpy().ravel().tolist()
     [1.0, 2.0, 1.0]
     """
-    return TensorSpec((x.shape[0], *input_size, x.shape[-1]), x.dtype)  # type: ignore[return-value]
+    return tensor_of((x.shape[0], *input_size, x.shape[-1]), x.dtype)
 
 
 def _prepare(

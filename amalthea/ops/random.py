@@ -275,7 +275,7 @@ def dropout(
     >>> sorted(set(am.random.dropout(am.ops.ones((100,)), 0.5, seed=0).numpy().tolist()))
     [0.0, 2.0]
     """
-    inputs = as_tensor(inputs)
+    x = as_tensor(inputs)
     if not 0 <= rate <= 1:
         fail(
             ArgumentError,
@@ -285,10 +285,10 @@ def dropout(
             fix="it is the part that is set to 0, for example 0.5",
         )
     if rate == 0:
-        return inputs
+        return x
     if rate == 1:
-        return inputs * 0
-    shape = tuple(inputs.shape)
+        return x * 0
+    shape = tuple(x.shape)
     if noise_shape is not None:
         if len(noise_shape) != len(shape):
             fail(
@@ -301,7 +301,7 @@ def dropout(
         shape = tuple(own if size is None else size for size, own in zip(noise_shape, shape, strict=True))
     dropped = min(round(rate * 2**32), 2**32 - 1)
     kept = random_bits(draw_seed(seed), shape) >= as_tensor(np.array(dropped, np.uint32))
-    return where(kept, inputs * (1.0 / (1.0 - rate)), 0.0)
+    return where(kept, x * (1.0 / (1.0 - rate)), 0.0)
 
 
 def shuffle(x: Any, axis: int = 0, seed: int | SeedGenerator | None = None) -> Tensor:

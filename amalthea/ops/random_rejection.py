@@ -31,8 +31,8 @@ def _accepted(propose: Callable[[Any], tuple[Tensor, Tensor]]) -> Tensor:
 
     value, done = propose(0)
     stream = as_tensor(np.array(1, np.uint32))
-    _, value, _ = while_loop(lambda s, v, d: reduce_any(logical_not(d)), again, (stream, value, done))
-    return value
+    last: tuple[Tensor, ...] = while_loop(lambda s, v, d: reduce_any(logical_not(d)), again, (stream, value, done))
+    return last[1]
 
 
 def gamma_parts(key: Tensor, shape: tuple[int, ...], alpha: Tensor, first_stream: int) -> tuple[Tensor, Tensor]:
@@ -70,7 +70,8 @@ def binomial_by_gaps(key: Tensor, shape: tuple[int, ...], n: Tensor, p: Tensor) 
         return stream + 1, place, count + cast(place <= n, n.dtype)
 
     start = (as_tensor(np.array(0, np.uint32)), n * 0.0, n * 0.0)
-    return while_loop(lambda s, place, count: reduce_any(place <= n), jump, start)[2]
+    last: tuple[Tensor, ...] = while_loop(lambda s, place, count: reduce_any(place <= n), jump, start)
+    return last[2]
 
 
 def _stirling_rest(k: Tensor) -> Tensor:

@@ -18,16 +18,16 @@ _PRECISION = {"float16": 11, "bfloat16": 8, "float32": 24}  # how many random bi
 
 def floating_dtype(dtype: Any, where: str) -> dtypes.DType:
     """The dtype (None: floatx), which must be floating; `where` names the draw in the error."""
-    dtype = dtypes.standardize(dtype)
-    if dtype not in (*_PRECISION, "float64"):
+    standard = dtypes.standardize(dtype)
+    if standard not in (*_PRECISION, "float64"):
         fail(
             DTypeError,
             "random values of this kind are floating",
             where=where,
-            received=f"dtype={str(dtype)!r}",
+            received=f"dtype={str(standard)!r}",
             fix="use a floating dtype, or am.random.randint for whole numbers",
         )
-    return dtype
+    return standard
 
 
 def unit_interval(key: Tensor, shape: tuple[int, ...], dtype: dtypes.DType, stream: Any = 0) -> Tensor:

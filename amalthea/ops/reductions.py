@@ -9,7 +9,6 @@ from typing import Any
 from amalthea.core import dtypes
 from amalthea.core.errors import ShapeError, fail
 from amalthea.core.op import composite, export, nondifferentiable, primitive
-from amalthea.core.spec import TensorSpec
 from amalthea.core.tensor import Tensor
 from amalthea.ops.core_ops import cast, stop_gradient
 from amalthea.ops.elementary import exp, log, sqrt
@@ -17,7 +16,7 @@ from amalthea.ops.elementwise import multiply, square
 from amalthea.ops.samples import integers, values
 from amalthea.ops.selection import where
 from amalthea.ops.shaping import constant_pad
-from amalthea.ops.specs import float_dtype, normal_axes, normal_axis, reduced_shape, require, show, sum_dtype
+from amalthea.ops.specs import float_dtype, normal_axes, normal_axis, reduced_shape, require, show, sum_dtype, tensor_of
 
 Axis = Any
 
@@ -30,8 +29,8 @@ def _one_axis(x: Any, axis: Axis, keepdims: bool) -> dict[str, Any]:
     return {"axis": None if axis is None else normal_axis(axis, x.ndim), "keepdims": bool(keepdims)}
 
 
-def _reduced(x: Any, axis: tuple[int, ...], keepdims: bool, dtype: Any = None) -> Any:
-    return TensorSpec(reduced_shape(x.shape, axis, keepdims), dtype or x.dtype)
+def _reduced(x: Any, axis: tuple[int, ...], keepdims: bool, dtype: Any = None) -> Tensor:
+    return tensor_of(reduced_shape(x.shape, axis, keepdims), dtype or x.dtype)
 
 
 def _kept(reduced: Tensor, x: Tensor, axis: tuple[int, ...]) -> Tensor:
@@ -247,7 +246,7 @@ def _index_samples() -> list[Any]:
     return [((x,), {}), ((x,), {"axis": 1}), ((x,), {"axis": -1, "keepdims": True}), (([3, 5, 5],), {})]
 
 
-def _index_spec(x: Any, axis: int | None, keepdims: bool) -> Any:
+def _index_spec(x: Any, axis: int | None, keepdims: bool) -> Tensor:
     axes = normal_axes(axis, x.ndim)
     if builtins.any(x.shape[i] == 0 for i in axes):
         fail(
@@ -256,7 +255,7 @@ def _index_spec(x: Any, axis: int | None, keepdims: bool) -> Any:
             received=f"x of shape {show(x.shape)}, axis={axis}",
             fix="check for empty input first",
         )
-    return TensorSpec(reduced_shape(x.shape, axes, keepdims), dtypes.int32)
+    return tensor_of(reduced_shape(x.shape, axes, keepdims), dtypes.int32)
 
 
 @primitive(gradient=nondifferentiable, normalize=_one_axis, samples=_index_samples)
@@ -293,7 +292,7 @@ def mean(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """
     axes = normal_axes(axis, x.ndim)
     wide, dtype = dtypes.result_type(x.dtype, "float32"), float_dtype(x.dtype)
-    total = sum(x if x.dtype == wide else x.astype(wide), axes, keepdims) / math.prod(x.shape[i] for i in axes)
+    total: Tensor = sum(x if x.dtype == wide else x.astype(wide), axes, keepdims) / math.prod(x.shape[i] for i in axes)
     return total if dtype == wide else total.astype(dtype)
 
 
@@ -385,7 +384,7 @@ def cumulative_sum(x: Tensor, axis: int) -> Tensor:
     [[1, 2], [4, 6]]
     """
     require(x, "integer", "floating")
-    return TensorSpec(x.shape, x.dtype)  # type: ignore[return-value]
+    return tensor_of(x.shape, x.dtype)
 
 
 @composite(

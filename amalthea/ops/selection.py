@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -36,10 +36,13 @@ def _condition() -> Any:
 )
 def _where(condition: Tensor, x1: Tensor, x2: Tensor) -> Tensor:
     """x1 where the condition holds and x2 elsewhere, with broadcasting."""
-    spec = elementwise_spec(condition, x1, x2, dtype=x1.dtype, names=("condition", "x1", "x2"))
-    return spec
+    return elementwise_spec(condition, x1, x2, dtype=x1.dtype, names=("condition", "x1", "x2"))
 
 
+@overload
+def where(condition: Any) -> tuple[Tensor, ...]: ...
+@overload
+def where(condition: Any, x1: Any, x2: Any) -> Tensor: ...
 def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
     """x1 where the condition holds and x2 elsewhere, with broadcasting, in the common dtype of x1 and x2.
 
@@ -101,7 +104,7 @@ def select(condlist: Sequence[Tensor], choicelist: Sequence[Tensor], default: An
     out: Any = default
     for condition, choice in reversed(list(zip(condlist, choicelist, strict=True))):
         out = _where(condition, choice, out)
-    return out
+    return as_tensor(out)
 
 
 export(__name__)

@@ -9,10 +9,19 @@ from typing import Any
 from amalthea.core import dtypes
 from amalthea.core.errors import ArgumentError, ShapeError, fail
 from amalthea.core.op import composite, export, nondifferentiable, primitive
-from amalthea.core.spec import TensorSpec, UnknownDim
+from amalthea.core.spec import UnknownDim
 from amalthea.core.tensor import Tensor
 from amalthea.ops.samples import values
-from amalthea.ops.specs import Ints, broadcast_shapes, normal_axes, normal_axis, normal_shape, normal_sizes, show
+from amalthea.ops.specs import (
+    Ints,
+    broadcast_shapes,
+    normal_axes,
+    normal_axis,
+    normal_shape,
+    normal_sizes,
+    show,
+    tensor_of,
+)
 
 
 def _new_shape(x: Any, newshape: Any) -> dict[str, Any]:
@@ -45,7 +54,7 @@ def reshape(x: Tensor, newshape: Any) -> Tensor:
     >>> am.ops.reshape([1, 2, 3, 4], (2, -1)).tolist()
     [[1, 2], [3, 4]]
     """
-    return TensorSpec(newshape, x.dtype)  # type: ignore[return-value]
+    return tensor_of(newshape, x.dtype)
 
 
 def _order(x: Any, axes: Any) -> dict[str, Any]:
@@ -74,7 +83,7 @@ def transpose(x: Tensor, axes: Sequence[int] | None = None) -> Tensor:
     >>> am.ops.transpose([[1, 2], [3, 4]]).tolist()
     [[1, 3], [2, 4]]
     """
-    return TensorSpec(tuple(x.shape[a] for a in axes or ()), x.dtype)  # type: ignore[return-value]
+    return tensor_of(tuple(x.shape[a] for a in axes or ()), x.dtype)
 
 
 def _target(x: Any, shape: Any) -> dict[str, Any]:
@@ -107,7 +116,7 @@ def broadcast_to(x: Tensor, shape: Any) -> Tensor:
     >>> am.ops.broadcast_to([1, 2], (2, 2)).tolist()
     [[1, 2], [1, 2]]
     """
-    return TensorSpec(shape, x.dtype)  # type: ignore[return-value]
+    return tensor_of(shape, x.dtype)
 
 
 def _join_axis(xs: Sequence[Any], axis: int) -> dict[str, Any]:
@@ -154,7 +163,7 @@ def concatenate(xs: Sequence[Tensor], axis: int = 0) -> Tensor:
     """
     shape = list(xs[0].shape)
     shape[axis] = sum(x.shape[axis] for x in xs)
-    return TensorSpec(shape, xs[0].dtype)  # type: ignore[return-value]
+    return tensor_of(shape, xs[0].dtype)
 
 
 def _pad_gradient(g: Tensor, out: Tensor, x: Tensor, low: Ints, high: Ints, interior: Ints, value: float) -> Tensor:
@@ -184,7 +193,7 @@ def constant_pad(x: Tensor, low: Ints, high: Ints, interior: Ints, value: float 
             fix="give one number for each axis",
         )
     sizes = zip(x.shape, low, high, interior, strict=True)
-    return TensorSpec(tuple(a + (d + max(d - 1, 0) * i) + b for d, a, b, i in sizes), x.dtype)  # type: ignore[return-value]
+    return tensor_of(tuple(a + (d + max(d - 1, 0) * i) + b for d, a, b, i in sizes), x.dtype)
 
 
 @primitive(
@@ -199,7 +208,7 @@ def flip(x: Tensor, axis: Any = None) -> Tensor:
     >>> am.ops.flip([1, 2, 3]).tolist()
     [3, 2, 1]
     """
-    return TensorSpec(x.shape, x.dtype)  # type: ignore[return-value]
+    return tensor_of(x.shape, x.dtype)
 
 
 def _slice_gradient(g: Tensor, out: Tensor, x: Tensor, start: Ints, stop: Ints, strides: Ints) -> Tensor:
@@ -243,7 +252,7 @@ def strided_slice(x: Tensor, start: Ints, stop: Ints, strides: Ints | None = Non
         d if b - a == d and s == 1 else -(-(b - a) // s)
         for a, b, s, d in zip(start, stop, strides or (), x.shape, strict=True)
     )
-    return TensorSpec(shape, x.dtype)  # type: ignore[return-value]
+    return tensor_of(shape, x.dtype)
 
 
 def slice_axis(x: Tensor, axis: int, start: int, stop: int) -> Tensor:
@@ -269,7 +278,7 @@ def iota(size: int, dtype: Any = "int32") -> Tensor:
     >>> am.ops.iota(3).tolist()
     [0, 1, 2]
     """
-    return TensorSpec((size,), dtype)  # type: ignore[return-value]
+    return tensor_of((size,), dtype)
 
 
 @composite(samples=lambda: [((values(2, 3),), {}), ((values(),), {})])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from amalthea.core import dtypes
 from amalthea.core.dtypes import DType
 from amalthea.core.errors import ArgumentError, DTypeError, ShapeError, fail
 from amalthea.core.spec import TensorSpec, UnknownDim
+from amalthea.core.tensor import Tensor
 
 Ints = tuple[int, ...]
 
@@ -59,10 +60,23 @@ def show(shape: Sequence[int | None]) -> tuple[int | None, ...]:
     return tuple(None if d is None or isinstance(d, UnknownDim) else int(d) for d in shape)
 
 
-def elementwise_spec(*specs: Any, dtype: Any = None, names: Sequence[str] = ("x1", "x2")) -> Any:
+def tensor_of(shape: Sequence[int], dtype: Any) -> Tensor:
+    """The spec of a primitive's result, typed as the tensor that callers of the primitive get.
+
+    The body of a primitive computes with specs, and its signature is the one for its callers, who pass and get tensors.
+    This function is where the two meet.
+
+    >>> from amalthea.ops.specs import tensor_of
+    >>> tensor_of((2, 3), "float32")
+    float32[2,3]
+    """
+    return cast(Tensor, TensorSpec(shape, dtype))
+
+
+def elementwise_spec(*specs: Any, dtype: Any = None, names: Sequence[str] = ("x1", "x2")) -> Tensor:
     """The spec of an elementwise op: the broadcast shape, in the dtype of the first input unless `dtype` is given."""
     shape = specs[0].shape if len(specs) == 1 else broadcast_shapes(*(s.shape for s in specs), names=names)
-    return TensorSpec(shape, specs[0].dtype if dtype is None else dtype)
+    return tensor_of(shape, specs[0].dtype if dtype is None else dtype)
 
 
 def require(spec: Any, *kinds: str, name: str = "x") -> None:

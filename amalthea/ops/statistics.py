@@ -198,11 +198,9 @@ def nan_to_num(x: Tensor, nan: float = 0.0, posinf: float | None = None, neginf:
     """
     if not dtypes.is_floating(x.dtype):
         return x
-    import ml_dtypes
-
-    limits = ml_dtypes.finfo(dtypes.to_numpy(x.dtype))
-    high = float(limits.max) if posinf is None else posinf
-    low = float(limits.min) if neginf is None else neginf
+    limits = dtypes.float_limits(x.dtype)
+    high = limits.high if posinf is None else posinf
+    low = limits.low if neginf is None else neginf
     x = where(isnan(x), as_tensor(nan, x.dtype), x)
     x = where(x == math.inf, as_tensor(high, x.dtype), x)
     return where(x == -math.inf, as_tensor(low, x.dtype), x)

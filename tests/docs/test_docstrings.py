@@ -61,11 +61,11 @@ def test_the_examples_in_docstrings_run(name: str, tmp_path, monkeypatch) -> Non
 
 def public_objects() -> Iterator[tuple[str, object]]:
     """What the package and its public modules offer, by name."""
-    for name in sorted(set(dir(am)) - {"aliases"}):
+    for name in sorted({"version", *am._MODULES, *am._WHERE}):
         found = getattr(am, name)
         if isinstance(found, types.ModuleType):
             yield from ((f"{name}.{public}", getattr(found, public)) for public in getattr(found, "__all__", ()))
-        elif not name.startswith("_"):
+        else:
             yield name, found
 
 
