@@ -1,5 +1,7 @@
 """`am.config`: settings, as `keras.config` names them, the backend that computes and its threads."""
 
+from typing import TYPE_CHECKING
+
 from amalthea.compiler.threads import num_threads, set_num_threads
 from amalthea.core.backend import backend, backend_scope, set_backend
 from amalthea.core.config import (
@@ -11,7 +13,9 @@ from amalthea.core.config import (
     set_floatx,
     set_image_data_format,
 )
+from amalthea.core.public_face import public_face
 from amalthea.nn.dtype_policies import dtype_policy, set_dtype_policy
+from amalthea.tensorflow_names.config import list_logical_devices, list_physical_devices
 
 __all__ = [
     "backend",
@@ -21,6 +25,8 @@ __all__ = [
     "epsilon",
     "floatx",
     "image_data_format",
+    "list_logical_devices",
+    "list_physical_devices",
     "num_threads",
     "set_backend",
     "set_dtype_policy",
@@ -29,3 +35,6 @@ __all__ = [
     "set_image_data_format",
     "set_num_threads",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = public_face(__name__)

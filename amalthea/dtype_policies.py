@@ -1,6 +1,18 @@
-"""`keras.dtype_policies`: every name that `amalthea/nn/dtype_policies.py` makes public."""
+"""`am.dtype_policies`, with Keras' names; see `amalthea/nn/dtype_policies.py`."""
 
-import amalthea.nn.dtype_policies  # noqa: F401  (defines the names)
-from amalthea.nn.registry import exports
+from typing import TYPE_CHECKING
 
-globals().update(exports("keras.dtype_policies"))
+from amalthea.core.public_face import public_face
+from amalthea.nn.dtype_policies import DTypePolicy, DTypePolicyMap, FloatDTypePolicy, deserialize, get, serialize
+
+__all__ = [
+    "DTypePolicy",
+    "DTypePolicyMap",
+    "FloatDTypePolicy",
+    "deserialize",
+    "get",
+    "serialize",
+]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = public_face(__name__)

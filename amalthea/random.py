@@ -1,14 +1,51 @@
-"""Random draws with Keras' names; see `amalthea.ops.random`."""
+"""`am.random`: random draws with Keras' names (see `amalthea.ops.random`), which take TensorFlow's arguments too."""
 
-from amalthea.ops.random import SeedGenerator as SeedGenerator
-from amalthea.ops.random import beta as beta
-from amalthea.ops.random import binomial as binomial
-from amalthea.ops.random import categorical as categorical
-from amalthea.ops.random import dropout as dropout
-from amalthea.ops.random import gamma as gamma
-from amalthea.ops.random import normal as normal
-from amalthea.ops.random import randint as randint
-from amalthea.ops.random import set_random_seed as set_random_seed
-from amalthea.ops.random import shuffle as shuffle
-from amalthea.ops.random import truncated_normal as truncated_normal
-from amalthea.ops.random import uniform as uniform
+from typing import TYPE_CHECKING
+
+from amalthea.core.public_face import public_face
+from amalthea.ops.random import (
+    SeedGenerator,
+    beta,
+    binomial,
+    dropout,
+    gamma,
+    randint,
+    set_random_seed,
+    shuffle,
+)
+from amalthea.tensorflow_names.random import (
+    Generator,
+    categorical,
+    normal,
+    set_seed,
+    stateless_categorical,
+    stateless_normal,
+    stateless_truncated_normal,
+    stateless_uniform,
+    truncated_normal,
+    uniform,
+)
+
+__all__ = [
+    "Generator",
+    "SeedGenerator",
+    "beta",
+    "binomial",
+    "categorical",
+    "dropout",
+    "gamma",
+    "normal",
+    "randint",
+    "set_random_seed",
+    "set_seed",
+    "shuffle",
+    "stateless_categorical",
+    "stateless_normal",
+    "stateless_truncated_normal",
+    "stateless_uniform",
+    "truncated_normal",
+    "uniform",
+]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = public_face(__name__)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import functools
+import importlib
+import inspect
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -12,7 +17,7 @@ import pytest
 
 import amalthea as am
 import amalthea as tf
-from amalthea import aliases
+from amalthea.tensorflow_names import top
 
 X = np.array([[1.0, -2.0, 3.0], [4.0, 5.0, -6.0]], "float32")
 
@@ -22,7 +27,7 @@ def test_every_name_resolves(name: str) -> None:
     assert name == "newaxis" or getattr(am, name) is not None
 
 
-@pytest.mark.parametrize("name", aliases.names())
+@pytest.mark.parametrize("name", top.__all__)
 def test_every_name_of_tensorflow_resolves(name: str) -> None:
     assert name == "newaxis" or getattr(tf, name) is not None
 
@@ -34,9 +39,32 @@ def test_what_a_module_exports_exists(module: str) -> None:
         assert getattr(space, name) is not None
 
 
+UNKNOWN = {
+    "layers.Densee": "Fix: did you mean Dense?",
+    "ops.matmull": "Fix: did you mean matmul?",
+    "sequential": "Fix: did you mean Sequential?",
+    "Dence": "Fix: did you mean layers.Dense?",
+    "foo": "Fix: see dir(amalthea) for what there is.",
+    "math.reduce_summ": "Fix: did you mean reduce_sum",
+    "nn.sofmax": "Fix: did you mean softmax?",
+    "linalg.foo": "Fix: see dir(amalthea.linalg) for what there is.",
+    "losses.meansquarederror": "Fix: did you mean mean_squared_error or MeanSquaredError?",
+    "optimizers.schedules.CosineDecy": "Fix: did you mean CosineDecay",
+    "callbacks.EarlyStoping": "Fix: did you mean EarlyStopping?",
+    "random.unifrm": "Fix: did you mean uniform?",
+    "utils.to_categoricl": "Fix: did you mean to_categorical?",
+}
+
+
+@pytest.mark.parametrize("path", UNKNOWN)
+def test_unknown_names_suggest_near_ones(path: str) -> None:
+    with pytest.raises(AttributeError) as caught:
+        functools.reduce(getattr, path.split("."), am)
+    assert "tensorflow_names" not in str(caught.value)
+    assert f"has no attribute '{path.rpartition('.')[2]}'. {UNKNOWN[path]}" in str(caught.value)
+
+
 def test_unknown_names_say_where_to_look() -> None:
-    with pytest.raises(AttributeError, match=r"no attribute 'Dence'.*Fix: see dir\(amalthea\)"):
-        am.Dence  # noqa: B018
     with pytest.raises(AttributeError, match="nope"):
         tf.nn.nope  # noqa: B018
     assert not hasattr(am, "__nothing__")
@@ -46,7 +74,83 @@ def test_the_package_is_its_own_keras() -> None:
     assert am.version() == am.__version__
     assert tf.keras is am
     assert tf.keras.layers.Dense is am.layers.Dense
-    assert tf.nn.relu is am.ops.relu
+    assert tf.nn.hard_silu is am.ops.hard_silu
+
+
+def test_keras_is_a_module_path_too() -> None:
+    code = (
+        "from amalthea.keras import layers\nimport amalthea.keras.losses\nimport amalthea as am\n"
+        "from amalthea.keras.optimizers.schedules import CosineDecay\nfrom amalthea import keras\n"
+        "from amalthea.keras.models import Sequential\nimport amalthea.keras as k, sys\n"
+        "assert k is keras is am and layers is am.layers and amalthea.keras.losses is am.losses\n"
+        "assert CosineDecay is am.optimizers.schedules.CosineDecay and am.layers.__spec__.name == 'amalthea.layers'\n"
+        "assert sys.modules['amalthea.keras.losses'] is sys.modules['amalthea.losses']\n"
+        "try:\n    import amalthea.keras.nothing\n"
+        "except ModuleNotFoundError as error:\n    print(error)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert run.stdout == "No module named 'amalthea.keras.nothing'\n"
+
+
+MODULES = [
+    *("activations", "backend", "callbacks", "config", "constraints", "datasets", "dtype_policies", "initializers"),
+    *("layers", "losses", "math", "metrics", "mixed_precision", "models", "nn", "ops", "ops.image", "ops.linalg"),
+    *("ops.nn", "optimizers", "optimizers.schedules", "random", "regularizers", "saving", "tree", "utils", "linalg"),
+]
+
+
+@pytest.mark.parametrize("path", ["", *MODULES])
+def test_modules_list_their_public_names_alone(path: str) -> None:
+    module = functools.reduce(getattr, path.split("."), am) if path else am
+    foreign = {"annotations", "Any", "np", "TYPE_CHECKING", "importlib", "sys", "public_face", "exports", "registry"}
+    listed = {name for name in dir(module) if not name.startswith("__")}
+    assert listed and not listed & foreign and not any(name.startswith("_") for name in listed)
+    for name in listed - {"newaxis"}:
+        assert getattr(module, name) is not None
+    internal = {"core", "train", "data", "layer", "tracking", "naming", "elementwise", "shaping", "functional"}
+    assert not listed & internal
+
+
+def seen_by_type_checkers(path: Path) -> set[str]:
+    """The names that a file binds outside of functions, as a type checker sees them; `*` stands for others."""
+    names: set[str] = set()
+
+    def read(body: list[ast.stmt]) -> None:
+        for node in body:
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names.update(alias.asname or alias.name.split(".")[0] for alias in node.names)
+                if any(alias.name == "*" for alias in node.names):
+                    names.update(dir(importlib.import_module(node.module or "")))
+            elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+                names.add(node.name)
+            elif isinstance(node, ast.Assign):
+                names.update(n.id for t in node.targets for n in ast.walk(t) if isinstance(n, ast.Name))
+            elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+                read(node.body)
+
+    read(ast.parse(path.read_text(encoding="utf-8")).body)
+    return names
+
+
+@pytest.mark.parametrize("path", ["", *(path for path in MODULES if path != "nn")])
+def test_type_checkers_see_every_public_name(path: str) -> None:
+    module = functools.reduce(getattr, path.split("."), am) if path else am
+    file = Path(inspect.getsourcefile(module) or "")
+    listed = {name for name in dir(module) if not name.startswith("__")} - {"keras"}
+    assert listed - seen_by_type_checkers(file) == set()
+    assert (Path(am.__file__).parent / "py.typed").exists()
+
+
+def test_older_module_names() -> None:
+    assert tf.keras.backend.epsilon() == am.config.epsilon() and tf.keras.backend.floatx() == "float32"
+    tf.keras.backend.clear_session()
+    before = tf.keras.mixed_precision.global_policy()
+    try:
+        tf.keras.mixed_precision.set_global_policy("mixed_bfloat16")
+        assert am.layers.Dense(1).compute_dtype == "bfloat16"
+    finally:
+        tf.keras.mixed_precision.set_global_policy(before)
+    assert tf.config.list_physical_devices("TPU") == []
 
 
 CALLS: dict[str, tuple[Any, Any]] = {

@@ -157,6 +157,15 @@ def float_limits(dtype: Any) -> FloatLimits:
     return FloatLimits(float(found.min), float(found.max), float(found.eps))
 
 
+def standardize_dtype(dtype: Any) -> str:
+    """The name of a dtype given in any way: by name, as a NumPy or other framework's dtype, or None for `floatx()`.
+
+    >>> standardize_dtype(np.float32)
+    'float32'
+    """
+    return str(standardize(dtype))
+
+
 def to_numpy(dtype: Any) -> np.dtype:
     """The NumPy dtype of that name (bfloat16 and float8 through ml_dtypes)."""
     return _NUMPY[dtype if type(dtype) is DType else standardize(dtype)]

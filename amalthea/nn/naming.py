@@ -66,3 +66,12 @@ def checked_name(name: Any, owner: str) -> str:
             f"Received: name={name!r} (of type {type(name).__name__}). Fix: choose a name such as 'encoder_1'."
         )
     return name
+
+
+def clear_session(free_memory: bool = True) -> None:
+    """Start the automatic names of layers and the like again at the bare name.
+
+    >>> import amalthea as am
+    >>> am.utils.clear_session()
+    """
+    reset_names()

@@ -6,9 +6,9 @@ methods (`methods.py`).
 
 from __future__ import annotations
 
-import difflib
-from typing import NoReturn
+from typing import TYPE_CHECKING
 
+from amalthea.core.public_face import public_face
 from amalthea.core.registry import exported as _exported
 from amalthea.ops import image as image
 from amalthea.ops import linalg as linalg
@@ -44,17 +44,6 @@ from amalthea.ops.shaping import *
 from amalthea.ops.sorting import *
 from amalthea.ops.statistics import *
 
-
-def __dir__() -> list[str]:
-    return sorted({*_exported, "image", "linalg", "nn"} & set(globals()))
-
-
-def __getattr__(name: str) -> NoReturn:
-    if name.startswith("__"):
-        raise AttributeError(f"module 'amalthea.ops' has no attribute {name!r}")
-    near = difflib.get_close_matches(name, __dir__(), 1)
-    raise AttributeError(
-        f"there is no op {name!r}. Fix: "
-        + (f"did you mean am.ops.{near[0]}?" if near else "see dir(am.ops) for the names of all ops."),
-        name=name,
-    )
+if not TYPE_CHECKING:
+    __all__ = sorted({*_exported, "image", "linalg", "nn"} & set(globals()))
+    __getattr__, __dir__ = public_face(__name__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from amalthea.core import dtypes
 from amalthea.core.config import standardize_data_format
 from amalthea.core.errors import ArgumentError, ShapeError, fail
 from amalthea.core.op import composite, export
+from amalthea.core.public_face import public_face
 from amalthea.core.tensor import Tensor
 from amalthea.ops.arranging import pad
 from amalthea.ops.contractions import contract
@@ -177,3 +178,6 @@ def _bordered(x: Tensor, rows: int, height: int, width: int, value: float) -> Te
 
 
 export(__name__)
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = public_face(__name__)

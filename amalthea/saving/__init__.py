@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from amalthea.core.public_face import public_face
 from amalthea.nn.objects import (
     CustomObjectScope,
     custom_object_scope,
@@ -30,3 +33,6 @@ __all__ = [
     "save_weights",
     "serialize_keras_object",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = public_face(__name__)
