@@ -14,8 +14,8 @@ def clip_by_norm(t: Any, clip_norm: Any, axes: Any = None, name: str | None = No
     """The tensor, made shorter where its norm (along `axes`) is more than `clip_norm`.
 
     >>> import amalthea as tf
-    >>> tf.clip_by_norm([3.0, 4.0], 1.0).numpy().round(2).tolist()
-    [0.6, 0.8]
+    >>> tf.clip_by_norm([3.0, 4.0], 1.0).numpy().round(2).astype(str).tolist()
+    ['0.6', '0.8']
     """
     total = ops.sum(ops.square(t), axis=tuple(axes) if isinstance(axes, list) else axes, keepdims=True)
     some = ops.greater(total, 0)

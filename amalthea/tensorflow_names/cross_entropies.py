@@ -14,8 +14,8 @@ def sigmoid_cross_entropy_with_logits(labels: Any = None, logits: Any = None, na
     """The cross-entropy of each element: labels are probabilities, logits go through the sigmoid.
 
     >>> import amalthea as tf
-    >>> tf.nn.sigmoid_cross_entropy_with_logits(labels=[1.0], logits=[0.0]).numpy().round(3).tolist()
-    [0.693]
+    >>> tf.nn.sigmoid_cross_entropy_with_logits(labels=[1.0], logits=[0.0]).numpy().round(3).astype(str).tolist()
+    ['0.693']
     """
     labels, logits = _pair("sigmoid_cross_entropy_with_logits", labels, logits)
     # max(x, 0) - x z + log(1 + exp(-|x|)), which is -z log(sigmoid(x)) - (1 - z) log(1 - sigmoid(x)) without overflow
@@ -33,8 +33,8 @@ def softmax_cross_entropy_with_logits(labels: Any, logits: Any, axis: int = -1, 
     """The cross-entropy of each row: labels are probabilities, logits go through the softmax.
 
     >>> import amalthea as tf
-    >>> tf.nn.softmax_cross_entropy_with_logits(labels=[[0.0, 1.0]], logits=[[0.0, 0.0]]).numpy().round(3).tolist()
-    [0.693]
+    >>> tf.nn.softmax_cross_entropy_with_logits(labels=[[0.0, 1.0]], logits=[[0.0, 0.0]]).numpy().round(3).astype(str).tolist()
+    ['0.693']
     """
     logits = as_tensor(logits)
     return -ops.sum(ops.cast(labels, logits.dtype) * ops.log_softmax(logits, axis=axis), axis=axis)
@@ -44,8 +44,8 @@ def sparse_softmax_cross_entropy_with_logits(labels: Any, logits: Any, name: str
     """The cross-entropy of each row: labels are class numbers, logits go through the softmax.
 
     >>> import amalthea as tf
-    >>> tf.nn.sparse_softmax_cross_entropy_with_logits(labels=[1], logits=[[0.0, 0.0]]).numpy().round(3).tolist()
-    [0.693]
+    >>> tf.nn.sparse_softmax_cross_entropy_with_logits(labels=[1], logits=[[0.0, 0.0]]).numpy().round(3).astype(str).tolist()
+    ['0.693']
     """
     labels, logits = as_tensor(labels), as_tensor(logits)
     if not dtypes.is_integer(labels.dtype) or labels.shape != logits.shape[:-1]:

@@ -174,8 +174,8 @@ def l2_normalize(x: Any, axis: Any = None, epsilon: float = 1e-12, name: str | N
     """The tensor over the root of its sum of squares along axes, which counts as at least `epsilon`.
 
     >>> import amalthea as tf
-    >>> tf.math.l2_normalize([3.0, 4.0]).numpy().round(2).tolist()
-    [0.6, 0.8]
+    >>> tf.math.l2_normalize([3.0, 4.0]).numpy().round(2).astype(str).tolist()
+    ['0.6', '0.8']
     """
     axis = dim if axis is None else axis
     axis = tuple(axis) if isinstance(axis, list) else axis
