@@ -74,7 +74,6 @@ if TYPE_CHECKING:  # what type checkers and editors see; the tables below say th
     from amalthea.nn.input_spec import InputSpec as InputSpec
     from amalthea.nn.layer import Layer as Layer
     from amalthea.nn.layers.input_layer import Input as Input
-    from amalthea.ops import stop_gradient as stop_gradient
     from amalthea.optimizers import Optimizer as Optimizer
     from amalthea.regularizers import Regularizer as Regularizer
     from amalthea.tensorflow_names.top import *  # noqa: F403
@@ -133,7 +132,6 @@ _NAMES = {
     "amalthea.nn.input_spec": ("InputSpec",),
     "amalthea.nn.layer": ("Layer",),
     "amalthea.nn.layers.input_layer": ("Input",),
-    "amalthea.ops": ("stop_gradient",),
     "amalthea.optimizers": ("Optimizer",),
     "amalthea.regularizers": ("Regularizer",),
     "amalthea.config": ("backend_scope",),
