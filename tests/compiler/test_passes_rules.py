@@ -298,3 +298,36 @@ def test_passes_have_names_of_their_own_and_return_what_they_leave_as_it_is() ->
     graph = am.trace(lambda x, y: contract(x, y, "ij,jk->ik"), spec(M), spec("float32[4,2]"), level="primitive")
     assert len({p.name for p in PASSES}) == len(PASSES)
     assert all(p.run(graph) is graph for p in PASSES)
+
+
+def test_a_graph_with_unknown_sizes_is_left_as_it_is() -> None:
+    graph = am.trace(lambda x: x * 1.0, TensorSpec((None, 3), "float32"), level="primitive")
+    assert optimize(graph) is graph
+
+
+def test_what_fails_at_run_time_is_not_folded() -> None:
+    graph = am.trace(lambda x: x + P["gather"](C([1.0, 2.0]), C([5]), axis=0), spec("float32[1]"), level="primitive")
+    assert [node.op.name for node in optimize(graph).nodes] == ["gather", "add"]
+
+
+def test_large_results_are_not_folded() -> None:
+    graph = am.trace(lambda x: x + am.ops.arange(100_000, dtype="float32"), spec("float32[1]"), level="primitive")
+    assert "iota" in [node.op.name for node in optimize(graph).nodes]
+
+
+def test_random_numbers_follow_their_state() -> None:
+    seed = am.random.SeedGenerator(3)
+    graph = am.function(lambda x: x + am.random.uniform((3,), seed=seed)).get_graph(spec("float32[3]"))
+    made = optimize(graph.expand("primitive"), verify=True)
+    state = [np.zeros(3, "float32"), np.array([1, 2], "uint32")]
+    assert_same_bits(run(made, state), run(graph.expand("primitive"), state))
+    other = run(made, [state[0], np.array([3, 4], "uint32")])[0]
+    assert not np.array_equal(run(made, state)[0], other)
+
+
+def test_the_observer_sees_each_change() -> None:
+    seen = []
+    graph = am.trace(lambda x: am.ops.abs(x) * am.ops.abs(x) / 2.0, spec(V), level="primitive")
+    made = optimize(graph, trace=lambda name, before, after: seen.append((name, before, after)))
+    assert [name for name, _, _ in seen] == ["simplify", "common subexpressions"]
+    assert seen[0][1] is graph and seen[-1][2] is made and seen[0][2] is seen[1][1]

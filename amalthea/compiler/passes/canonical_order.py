@@ -48,10 +48,11 @@ def uniform(constant: Constant) -> np.ndarray | None:
     array = constant.tensor.numpy()
     if not array.size or array.size > LOOKED_THROUGH:
         return None
-    first = array.reshape(-1)[:1]
-    if array.size > 1 and array.tobytes() != first.tobytes() * array.size:
+    flat = array.reshape(-1)
+    first = flat[:1].tobytes()
+    if flat[-1:].tobytes() != first or flat.tobytes() != first * flat.size:  # most differ at once
         return None
-    return first.reshape(())
+    return flat[:1].reshape(())
 
 
 @RULES.on(*COMMUTATIVE)

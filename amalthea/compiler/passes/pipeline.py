@@ -42,7 +42,8 @@ def optimize(graph: Graph, verify: bool = False, trace: Observer | None = None) 
     """The graph after all passes: the same inputs, outputs and variables, fewer and cheaper nodes.
 
     Args:
-        graph: a graph of primitives, and of composites that the backend has kernels for.
+        graph: a graph of primitives, and of composites that the backend has kernels for. One with inputs of unknown
+            size is returned as it is.
         verify: check the grammar after each pass that changes the graph (slow; for tests).
         trace: called as `trace(name, before, after)` for each pass that changes the graph, in order.
 
@@ -56,6 +57,8 @@ def optimize(graph: Graph, verify: bool = False, trace: Observer | None = None) 
       b: float32[2] = multiply(a, 0.5)
       return b
     """
+    if not all(value.spec.is_static for value in graph.all_inputs):
+        return graph
     for _ in range(ROUNDS):
         start = graph
         for name, run, _ in PASSES:
