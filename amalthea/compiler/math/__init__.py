@@ -45,16 +45,26 @@ def call(name: str, *arguments: Value) -> Value:
 
 
 def shared(name: str, body: Callable[..., Value], *arguments: Value) -> Value:
-    """A call of `body` as a function of its own in the module, inlined by LLVM: kernels stay short to read."""
+    """A call of `body` as a function of its own in the module, inlined by LLVM: kernels stay short to read.
+
+    `name` must tell all bodies apart; a function is written once for each type and kept.
+    """
     first = arguments[0]
     function = f"{name}_{first.kind}" + (f"_x{first.lanes}" if first.lanes > 1 else "")
-    parameters = [(argument.type, f"p{i}") for i, argument in enumerate(arguments)]
-    inner = Emitter(function, parameters, "?", "alwaysinline nounwind", "internal")
-    result = body(*(Value(inner, f"%p{i}", a.kind, a.lanes) for i, a in enumerate(arguments)))
-    inner.ret(result.type, result.name)
-    first.e.need(inner.text().replace("internal ? @", f"internal {result.type} @", 1))
-    for declaration in inner.declarations:
+    if function not in _written:
+        parameters = [(argument.type, f"p{i}") for i, argument in enumerate(arguments)]
+        inner = Emitter(function, parameters, "?", "alwaysinline nounwind", "internal")
+        result = body(*(Value(inner, f"%p{i}", a.kind, a.lanes) for i, a in enumerate(arguments)))
+        inner.ret(result.type, result.name)
+        text = inner.text().replace("internal ? @", f"internal {result.type} @", 1)
+        _written[function] = result.kind, frozenset({text, *inner.declarations})
+    kind, declarations = _written[function]
+    for declaration in declarations:
         first.e.need(declaration)
+    result = Value(first.e, "", kind, first.lanes)
     operands = ", ".join(f"{argument.type} {argument.name}" for argument in arguments)
-    name = first.e.value(f"call {result.type} @{function}({operands})")
-    return Value(first.e, name, result.kind, result.lanes)
+    return Value(first.e, first.e.value(f"call {result.type} @{function}({operands})"), kind, first.lanes)
+
+
+_written: dict[str, tuple[str, frozenset[str]]] = {}
+"""By name of the function: the type of its result, and its text with what it refers to."""
