@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
-from amalthea.compiler.contraction_kernel import Tiling, write_kernel
+from amalthea.compiler.contraction_kernel import Tiling, parts_of, write_kernel
 from amalthea.compiler.contraction_nest import Array, Axis, Contraction, Epilogue, Nest, Step, Strides, nest_of
 from amalthea.compiler.contraction_tile import Emit
 from amalthea.compiler.contraction_tiles import tilings
@@ -22,6 +22,9 @@ from amalthea.core.dtypes import DType
 
 SPLIT_PARTS = 16
 """Into how many parts a long depth is split where the output alone would give fewer."""
+
+SPLIT_DEPTH = 512
+"""The least depth that is split."""
 
 SPLIT_FLOPS = 1 << 18
 """The least work of one part."""
@@ -67,12 +70,12 @@ def generate(
 
         pointwise = elementwise.emit
     nest = nest_of(contraction)
+    chosen = tiling or tilings(nest, target)[0]
     if tiling is None:
-        split = _split(nest)
+        split = _split(nest, parts_of(nest, chosen))
         if split is not None:
             return _generate_split(nest, *split, target, pointwise)
-        tiling = tilings(nest, target)[0]
-    return Generated((write_kernel(nest, tiling, target, pointwise),), (_names(nest),))
+    return Generated((write_kernel(nest, chosen, target, pointwise),), (_names(nest),))
 
 
 def choices(contraction: Contraction, target: Target, limit: int = 8) -> list[Tiling]:
@@ -87,24 +90,23 @@ def _names(nest: Nest) -> tuple[str, ...]:
 # -- a long depth with a small output ------------------------------------------------------------------------------
 
 
-def _split(nest: Nest) -> tuple[int, int] | None:
+def _split(nest: Nest, parts_now: int) -> tuple[int, int] | None:
     """(depth axis, parts) where the depth should be shared among threads; None where the output has parts enough."""
     outputs = nest.count("batch") * nest.count("rows") * nest.count("columns")
-    if not outputs or outputs * nest.accumulate.itemsize > 1 << 20 or nest.flops < 4 * SPLIT_FLOPS:
+    if parts_now >= SPLIT_PARTS // 2 or not outputs or nest.count("depth") < SPLIT_DEPTH or len(nest.factors) < 2:
         return None
-    tiles = outputs / 256  # about as many points as a tile has
     parts = min(SPLIT_PARTS, nest.flops // SPLIT_FLOPS)
-    if tiles >= SPLIT_PARTS or nest.flops // outputs < 2 * 512:
+    if parts < 4:
         return None
-    best = (0, 0)
-    for index, axis in enumerate(nest.depth):
-        for number in range(2, parts + 1):
-            if axis.size % number == 0 and number > best[1]:
-                best = (index, number)
-    if best[1] >= 4:
-        return best
+    best = max(
+        ((number, -index) for index, axis in enumerate(nest.depth) for number in range(4, parts + 1)
+         if axis.size % number == 0),
+        default=None,
+    )  # fmt: skip
+    if best is not None:
+        return -best[1], best[0]
     longest = max(range(len(nest.depth)), key=lambda i: nest.depth[i].size)
-    return (longest, parts) if nest.depth[longest].size >= 8 * parts else (best if best[1] else None)
+    return (longest, parts) if nest.depth[longest].size >= 8 * parts else None
 
 
 def _generate_split(nest: Nest, index: int, parts: int, target: Target, pointwise: Emit | None) -> Generated:
@@ -140,12 +142,14 @@ def _generate_split(nest: Nest, index: int, parts: int, target: Target, pointwis
     total = parts + bool(rest)
 
     steps = iter(dense)
-    summed = [tuple(Axis(a.size, (next(steps), *a.steps[2:])) for a in getattr(nest, role)) for role in roles]
+    summed = [Axis(a.size, (next(steps), *a.steps[2:])) for role in roles for a in getattr(nest, role)]
+    result = nest.results[0][0] - 1
+    columns = tuple(a for a in summed if a.steps[result] == 1) or tuple(summed[-1:])
     depth = Axis(total, (outputs, *(0 for _ in nest.arrays[2:])))
     adding = Nest(
-        (), (*summed[0], *summed[1]), summed[2], (depth,), (Array("scratch0", nest.accumulate, 0), *nest.arrays[2:]),
-        (0,), tuple(i - 1 for i in nest.operands), tuple((i - 1, v) for i, v in nest.results), nest.steps,
-        nest.accumulate,
+        (), tuple(a for a in summed if a not in columns), columns, (depth,),
+        (Array("scratch0", nest.accumulate, 0), *nest.arrays[2:]), (0,), tuple(i - 1 for i in nest.operands),
+        tuple((i - 1, v) for i, v in nest.results), nest.steps, nest.accumulate,
     )  # fmt: skip
     nests.append(adding)
     kernels = tuple(write_kernel(n, tilings(n, target)[0], target, pointwise) for n in nests)

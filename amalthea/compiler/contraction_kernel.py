@@ -174,6 +174,12 @@ class Cut:
         return tuple(found)
 
 
+def parts_of(nest: Nest, tiling: Tiling) -> int:
+    """How many parts the parallel index has."""
+    cut = Cut(nest.swapped() if tiling.swap else nest, tiling)
+    return cut.groups * cut.row_blocks[1]
+
+
 def write_kernel(nest: Nest, tiling: Tiling, target: Target, pointwise: Emit | None = None) -> KernelCode:
     """The kernel of a nest, cut as the tiling says.
 

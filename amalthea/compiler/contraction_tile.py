@@ -162,6 +162,9 @@ class TileCode:
 
         def some(times: int, start: Sequence[str], sums: list[str], width: int = self.lanes) -> list[str]:
             for u in range(times):
+                if u:
+                    # Keeps LLVM from loading ahead for later steps, for which there are no registers. No instruction.
+                    self.e.line('fence syncscope("singlethread") acquire')
                 at = [u * stride * view.depth[-1] for view in views]
                 sums = self._products(views, start, at, columns, valid, width, sums)
             return sums

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from math import gcd, inf, prod
+from math import gcd, prod
 
 from amalthea.compiler.contraction_kernel import Cut, Tiling
 from amalthea.compiler.contraction_nest import Axis, Nest
@@ -23,6 +23,9 @@ PANEL_BYTES = 128 << 10
 
 LATENCY = 4
 PORTS = 2
+CACHE_PERIOD = 4096
+"""Bytes after which addresses fall on the same set of the first cache again; also a page."""
+
 TILE_CYCLES = 25
 """What a tile costs besides its loop: addresses, branches, a mispredicted end."""
 
@@ -48,49 +51,82 @@ def tilings(nest: Nest, target: Target, limit: int = 1) -> list[Tiling]:
 
 
 def candidates(nest: Nest, target: Target) -> Iterator[Tiling]:
-    """Tilings that fit the registers."""
+    """Tilings that fit the registers and are not plainly worse than another."""
     full = target.lanes(nest.accumulate)
-    for swap in (False, True) if len(nest.factors) == 2 else (False,):
-        turned = nest.swapped() if swap else nest
-        found = 0
-        for form, axes in (("outer", turned.columns), ("lanes", turned.batch)):
-            for index, axis in enumerate(axes):
-                if (form == "lanes" and swap) or axis.size < 2:
-                    continue
-                lanes = min(full, 1 << (axis.size - 1).bit_length())
-                most = -(-axis.size // lanes)
-                for tiling in _boxes(turned, target, Tiling(form, swap, index, lanes, 1, -1, 1), most):
-                    found += 1
-                    yield from _with_blocks(turned, tiling, target)
+    result = nest.results[0][0]
+    turns = [False, True] if len(nest.factors) == 2 else [False]
+    # Vectors along an axis that is contiguous in the output; in any other only where there is none.
+    contiguous = {turn: _unit(nest.rows if turn else nest.columns, result) for turn in turns}
+    lanes_axis = _unit(nest.batch, result)
+    for turn in turns:
+        turned = nest.swapped() if turn else nest
+        found = False
+        if contiguous[turn] is not None or (lanes_axis is None and not any(v is not None for v in contiguous.values())):
+            index = contiguous[turn]
+            for i in range(len(turned.columns)) if index is None else (index,):
+                found = True
+                yield from _outer(turned, target, "outer", turn, i, turned.columns[i].size, full)
+        if not turn and nest.batch:
+            found = True
+            i = lanes_axis if lanes_axis is not None else len(nest.batch) - 1
+            yield from _outer(turned, target, "lanes", turn, i, nest.batch[i].size, full)
         columns = turned.columns[-1].size if turned.columns else 1
-        for index, axis in enumerate(turned.depth):
-            if all(axis.steps[f] for f in nest.factors) and axis.size > 1:
-                lanes = min(full, 1 << (axis.size - 1).bit_length())
-                for tiling in _boxes(turned, target, Tiling("dot", swap, index, lanes, 1, -1, 1), columns):
-                    found += 1
-                    yield tiling
+        for i, axis in enumerate(turned.depth):
+            if axis.size > 1 and all(axis.steps[f] == 1 for f in nest.factors):
+                found = True
+                lanes = _lanes(axis.size, full)
+                yield from _boxes(turned, target, Tiling("dot", turn, i, lanes, 1, -1, 1), columns)
         if not found:
-            yield from _boxes(turned, target, Tiling("dot", swap, -1, 1, 1, -1, 1), columns)
+            yield from _boxes(turned, target, Tiling("dot", turn, -1, 1, 1, -1, 1), columns)
+
+
+def _unit(axes: tuple[Axis, ...], array: int) -> int | None:
+    """The axis along which an array is contiguous."""
+    return next((i for i, axis in enumerate(axes) if axis.steps[array] == 1), None)
+
+
+def _lanes(size: int, full: int) -> int:
+    """Lanes of a vector along an axis: a whole register, or the power of two that holds a short axis."""
+    return min(full, 1 << (size - 1).bit_length())
+
+
+def _outer(nest: Nest, target: Target, form: str, turn: bool, index: int, size: int, full: int) -> Iterator[Tiling]:
+    """Tilings of the outer and the lanes form along one axis."""
+    lanes = _lanes(size, full)
+    for tiling in _boxes(nest, target, Tiling(form, turn, index, lanes, 1, -1, 1), -(-size // lanes)):
+        yield from _with_blocks(nest, tiling, target)
 
 
 def _boxes(nest: Nest, target: Target, tiling: Tiling, most_columns: int) -> Iterator[Tiling]:
-    """The tiling with every number of columns and box of rows that fits the registers."""
+    """The tiling with numbers of columns and boxes of rows that fit the registers and fill them well."""
+    made: list[tuple[int, Tiling]] = []
     for columns in range(1, min(most_columns, 8) + 1):
-        most_rows = max((target.registers - 1 - columns) // columns, 1)
+        if columns > 1 and columns != _even(most_columns, columns) and most_columns < 24:
+            continue
+        # Beside the sums: the vectors of a step, one spread scalar, and without fused instructions the products.
+        most_rows = max((target.registers - columns - (1 if target.fma else 3)) // columns, 1)
         if not nest.rows:
-            yield _unrolled(nest, replace(tiling, columns=columns))
+            made.append((columns, replace(tiling, columns=columns)))
             continue
         inner = 1
         for axis in range(len(nest.rows) - 1, -1, -1):
-            for rows in range(1, min(nest.rows[axis].size, most_rows // inner) + 1):
-                yield _unrolled(nest, replace(tiling, columns=columns, row_axis=axis, rows=rows), rows * inner)
-            inner *= nest.rows[axis].size
+            size = nest.rows[axis].size
+            most = min(size, most_rows // inner)
+            for rows in range(most, 0, -1):
+                if rows == _even(size, rows) or rows == most:
+                    made.append((rows * inner * columns, replace(tiling, columns=columns, row_axis=axis, rows=rows)))
+            inner *= size
             if inner > most_rows:
                 break
+    enough = min(max(points for points, _ in made) // 2, 2 * LATENCY * PORTS)
+    for points, one in made:
+        if points >= enough:
+            yield replace(one, unroll=max(min(64 // points, 8), 1))
 
 
-def _unrolled(nest: Nest, tiling: Tiling, rows: int = 1) -> Tiling:
-    return replace(tiling, unroll=max(min(64 // (rows * tiling.columns), 8), 1))
+def _even(size: int, part: int) -> int:
+    """The least part that cuts an axis into as many pieces as `part` does."""
+    return -(-size // -(-size // part))
 
 
 def _with_blocks(nest: Nest, tiling: Tiling, target: Target) -> Iterator[Tiling]:
@@ -134,13 +170,8 @@ def _tiles_in_cache(nest: Nest, tiling: Tiling, target: Target) -> int:
     depth = nest.count("depth")
     if tiling.depth_axis >= 0:
         depth = tiling.depth * prod(axis.size for axis in nest.depth[tiling.depth_axis + 1 :])
-    rows = tiling.rows * prod(axis.size for axis in nest.rows[tiling.row_axis + 1 :])
-    used = _span(nest.rows[tiling.row_axis + 1 :], tiling, nest) * depth
-    return max((target.l2 // 2) // max(used * nest.arrays[nest.factors[0]].dtype.itemsize, 1), 8 if rows else 1)
-
-
-def _span(inner: tuple[Axis, ...], tiling: Tiling, nest: Nest) -> int:
-    return tiling.rows * prod(axis.size for axis in inner)
+    used = tiling.rows * prod(axis.size for axis in nest.rows[tiling.row_axis + 1 :]) * depth
+    return max((target.l2 // 2) // max(used * nest.arrays[nest.factors[0]].dtype.itemsize, 1), 8)
 
 
 # -- the model ---------------------------------------------------------------------------------------------------------
@@ -170,11 +201,12 @@ def cost(nest: Nest, tiling: Tiling, target: Target) -> float:
             tiles_of_kind = last_tiles if len(cut.row_counts) == 2 and r == 1 else tiles - last_tiles
             rows = count * inner_rows
             group += tiles_of_kind * (
-                steps * _step(cut, target, rows, chunk.columns, miss)
+                steps * (_step(cut, target, rows, chunk.columns, miss) + _row_lines(cut, target, rows))
                 + TILE_CYCLES * blocks
-                + _ends(cut, target, rows * chunk.columns, blocks)
+                + _ends(cut, rows * chunk.columns, blocks)
             )
-        group += cut.row_blocks[0] * _packing(cut, target, depth, chunk.columns)
+        once = _packing(cut, depth, chunk.columns) + _first_read(cut, target, depth, chunk.columns)
+        group += cut.row_blocks[0] * once
         total += of_kind * group
     total *= prod(axis.size for axis in cut.outer)
     extent = cut.groups * cut.row_blocks[1]
@@ -210,36 +242,57 @@ def _step(cut: Cut, target: Target, rows: int, columns: int, miss: float) -> flo
 
 def _conflicts(cut: Cut, factor: int, rows: int) -> float:
     """A slow-down where too many rows of a tile share the same sets of the first cache."""
-    size = cut.nest.arrays[factor].dtype.itemsize
-    sets: dict[int, int] = {}
-    for displacement in cut.row_offsets(factor, max(rows // max(_inner(cut), 1), 1)):
-        line = displacement * size // LINE
-        sets[line % LINE] = sets.get(line % LINE, 0) + 1
-    lines_per_set = max(sets.values()) if len(sets) < rows else 1
-    return 1.25 if lines_per_set > 8 else 1.0
+    along = cut.nest.rows[cut.tiling.row_axis]
+    step = abs(along.steps[factor]) * cut.nest.arrays[factor].dtype.itemsize
+    if step < LINE:
+        return 1.0
+    sets = CACHE_PERIOD // gcd(step, CACHE_PERIOD)
+    return 1.25 if -(-min(cut.tiling.rows, rows) // sets) > 8 else 1.0
 
 
-def _inner(cut: Cut) -> int:
-    return prod(axis.size for axis in cut.nest.rows[cut.tiling.row_axis + 1 :]) if cut.nest.rows else 1
+def _row_lines(cut: Cut, target: Target, rows: int) -> float:
+    """Extra cycles of a step for the row operand, of which every tile reads rows that the first cache does not have."""
+    nest, tiling = cut.nest, cut.tiling
+    f = nest.factors[0]
+    if len(nest.factors) < 2 or tiling.row_axis < 0 or not cut.inner_depth:
+        return 0.0
+    size = nest.arrays[f].dtype.itemsize
+    tiles = min(prod(cut.row_sizes), cut.row_blocks[1])
+    block = tiles * rows * prod(count for _, count in cut.inner_depth) * size
+    if block < target.l1 // 3:
+        return 0.0
+    if tiling.form == "dot" and tiling.lanes > 1:  # whole vectors at a time
+        return rows * (1.0 if block <= target.l2 // 2 else 5.0)
+    depth_step, row_step = abs(cut.inner_depth[-1][0].steps[f]) * size, abs(nest.rows[-1].steps[f]) * size
+    if depth_step < LINE:
+        lines = rows * min(max(depth_step, 1), LINE) / LINE
+        if row_step < depth_step * cut.inner_depth[-1][1]:  # windows that overlap
+            lines /= 2
+    else:
+        lines = rows * min(row_step, LINE) / LINE
+        if depth_step % CACHE_PERIOD == 0:
+            lines *= 2
+    return lines * (2.5 if block <= target.l2 // 2 else 4.0)
 
 
 def _miss(cut: Cut, target: Target, steps: int) -> float:
     """Extra cycles for each vector of the column operand that the first cache has lost since the tile before."""
     nest, tiling = cut.nest, cut.tiling
-    if tiling.form == "dot" or len(nest.factors) < 2 or prod(cut.row_sizes) == 1:
+    if tiling.form == "dot" and tiling.lanes > 1:
+        return 0.5 if steps * tiling.columns > target.l1 // LINE // 2 else 0.0
+    if len(nest.factors) < 2 or prod(cut.row_sizes) == 1:
         return 0.0
     steps = min(steps, prod(count for _, count in cut.inner_depth)) if cut.inner_depth else steps
     f = nest.factors[-1]
     size = nest.accumulate.itemsize if tiling.packed else nest.arrays[f].dtype.itemsize
     lines = steps * tiling.columns * max(tiling.lanes * size // LINE, 1)
-    capacity = target.l1 // LINE * 3 // 4
+    capacity = target.l1 // LINE // 2
     if tiling.packed:
-        return 0.25 if lines > capacity else 0.0
+        return 0.3 if lines > capacity else 0.0
     stride = abs(cut.inner_depth[-1][0].steps[f]) * size if cut.inner_depth else 0
     if stride >= LINE:
-        pages = stride // gcd(stride, 4096)
-        distinct = min(4096 // gcd(stride, 4096), 64) * max(tiling.columns, 1) if pages else 64
-        capacity = min(capacity, capacity * distinct // 64)
+        sets = min(CACHE_PERIOD // gcd(stride, CACHE_PERIOD) * max(tiling.columns, 1), LINE)
+        capacity = capacity * sets // LINE
     if lines <= capacity:
         return 0.0
     if stride <= 1024:
@@ -247,7 +300,7 @@ def _miss(cut: Cut, target: Target, steps: int) -> float:
     return 6.0 if stride % 4096 == 0 else 1.3
 
 
-def _packing(cut: Cut, target: Target, depth: int, columns: int) -> float:
+def _packing(cut: Cut, depth: int, columns: int) -> float:
     """Cycles to pack one group's piece of the column operand."""
     if not cut.tiling.packed or cut.vector_axis is None:
         return 0.0
@@ -262,7 +315,20 @@ def _packing(cut: Cut, target: Target, depth: int, columns: int) -> float:
     return each * depth * columns
 
 
-def _ends(cut: Cut, target: Target, points: int, blocks: int) -> float:
+def _first_read(cut: Cut, target: Target, depth: int, columns: int) -> float:
+    """Cycles of one group to fetch its piece of a column operand that lies beyond the second cache."""
+    nest = cut.nest
+    f = nest.factors[-1]
+    size = nest.arrays[f].dtype.itemsize
+    whole = depth * size * prod(axis.size for axis in nest.columns)
+    if len(nest.factors) < 2 or whole <= target.l2 // 2:
+        return 0.0
+    width = 1 if cut.tiling.form == "dot" else cut.tiling.lanes
+    lines = depth * columns * width * size / LINE
+    return lines * (10.0 + 8.0 / columns)
+
+
+def _ends(cut: Cut, points: int, blocks: int) -> float:
     """Cycles to keep partial sums, to reduce and to store."""
     nest, tiling = cut.nest, cut.tiling
     total = 2.0 * points * (blocks - 1)
@@ -272,4 +338,4 @@ def _ends(cut: Cut, target: Target, points: int, blocks: int) -> float:
     total += 4.0 * points * len(nest.steps)
     if tiling.form == "dot" and tiling.lanes > 1:
         total += points * 1.5 * tiling.lanes.bit_length()
-    return total if total < inf else inf
+    return total

@@ -127,11 +127,11 @@ def test_a_long_depth_is_shared(depth: tuple[int, ...]) -> None:
 def test_every_choice_computes_the_same() -> None:
     c = from_subscripts("ij,jk->ik", (23, 40), (40, 70), float32)
     found = choices(c, HOST, limit=400)
-    assert len(found) > 100
-    for tiling in found[::17]:
+    assert len(found) > 30
+    for tiling in found[::5]:
         check(c, HOST, tiling=tiling)
     c = from_subscripts("ij,kj->ik", (23, 40), (70, 40), float32)
-    for tiling in choices(c, HOST, limit=400)[::29]:
+    for tiling in choices(c, HOST, limit=400)[::7]:
         check(c, HOST, tiling=tiling)
 
 
