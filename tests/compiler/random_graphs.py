@@ -346,7 +346,7 @@ def cases(draw: Any, kind: str = "free", control: bool = False, dtypes: tuple[st
             loss = am.ops.sum(outputs[-1] * outputs[-1])
         return [*outputs, *(g for g in tape.gradient(loss, list(inputs)) if g is not None)]
 
-    graph = am.trace(with_gradients if kind == "smooth" else forward, *specs, level="primitive")
+    graph = am.trace(with_gradients if kind == "smooth" else forward, *specs, level="primitive").expand("primitive")
     arrays = [_array(draw, tuple(s.shape), s.dtype.as_numpy_dtype, kind) for s in specs]
     return Case(graph, arrays)
 
