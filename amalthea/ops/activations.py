@@ -24,14 +24,10 @@ from amalthea.ops.samples import values
 from amalthea.ops.selection import where
 from amalthea.ops.shaping import flip, reshape
 from amalthea.ops.sorting import sort
-from amalthea.ops.specs import normal_axes, normal_axis
+from amalthea.ops.specs import as_floating, normal_axes, normal_axis
 
 SELU_ALPHA = 1.6732632423543772848170429916717
 SELU_SCALE = 1.0507009873554804934193349852946
-
-
-def _floating(x: Tensor) -> Tensor:
-    return x if dtypes.is_floating(x.dtype) else cast(x, dtypes.floatx())
 
 
 def _samples(**attrs: Any) -> Callable[[], list[Any]]:
@@ -61,7 +57,7 @@ def relu6(x: Tensor) -> Tensor:
     >>> am.ops.relu6([-1.0, 3.0, 9.0]).tolist()
     [0.0, 3.0, 6.0]
     """
-    return minimum(maximum(x, 0), 6)
+    return minimum(maximum(as_floating(x), 0), 6)
 
 
 @composite(samples=_samples(negative_slope=0.1))
@@ -72,7 +68,7 @@ def leaky_relu(x: Tensor, negative_slope: float = 0.2) -> Tensor:
     >>> am.ops.leaky_relu([-10.0, 2.0]).tolist()
     [-2.0, 2.0]
     """
-    x = _floating(x)
+    x = as_floating(x)
     return where(x >= 0, x, x * negative_slope)
 
 
@@ -84,7 +80,7 @@ def elu(x: Tensor, alpha: float = 1.0) -> Tensor:
     >>> am.ops.elu([0.0, 2.0]).tolist()
     [0.0, 2.0]
     """
-    x = _floating(x)
+    x = as_floating(x)
     return where(x > 0, x, expm1(minimum(x, 0)) * alpha)
 
 
@@ -107,7 +103,7 @@ def celu(x: Tensor, alpha: float = 1.0) -> Tensor:
     >>> am.ops.celu([0.0, 2.0], alpha=2.0).tolist()
     [0.0, 2.0]
     """
-    x = _floating(x)
+    x = as_floating(x)
     return where(x > 0, x, expm1(minimum(x, 0) / alpha) * alpha)
 
 
@@ -119,7 +115,7 @@ def softplus(x: Tensor) -> Tensor:
     >>> am.ops.softplus([1000.0]).tolist()
     [1000.0]
     """
-    x = _floating(x)
+    x = as_floating(x)
     return maximum(x, 0) + log1p(exp(-absolute(x)))
 
 
@@ -131,7 +127,7 @@ def softsign(x: Tensor) -> Tensor:
     >>> am.ops.softsign([1.0, -3.0]).tolist()
     [0.5, -0.75]
     """
-    x = _floating(x)
+    x = as_floating(x)
     return x / (absolute(x) + 1)
 
 
@@ -143,7 +139,7 @@ def log_sigmoid(x: Tensor) -> Tensor:
     >>> am.ops.log_sigmoid([-1000.0]).tolist()
     [-1000.0]
     """
-    return -softplus(-x)
+    return -softplus(-as_floating(x))
 
 
 def _silu_gradient(g: Tensor, out: Tensor, x: Tensor) -> Tensor:
@@ -159,7 +155,7 @@ def silu(x: Tensor) -> Tensor:
     >>> am.ops.silu([0.0]).tolist()
     [0.0]
     """
-    x = _floating(x)
+    x = as_floating(x)
     return x * sigmoid(x)
 
 
@@ -203,7 +199,7 @@ def gelu(x: Tensor, approximate: bool = True) -> Tensor:
     >>> am.ops.gelu([0.0]).tolist()
     [0.0]
     """
-    x = _floating(x)
+    x = as_floating(x)
     if approximate:
         return 0.5 * x * (1 + tanh((x + 0.044715 * x * square(x)) * math.sqrt(2 / math.pi)))
     return 0.5 * x * (1 + erf(x * math.sqrt(0.5)))
@@ -217,7 +213,7 @@ def hard_sigmoid(x: Tensor) -> Tensor:
     >>> am.ops.hard_sigmoid([-9.0, 0.0, 9.0]).tolist()
     [0.0, 0.5, 1.0]
     """
-    return relu6(_floating(x) + 3) / 6
+    return relu6(as_floating(x) + 3) / 6
 
 
 @composite(samples=_samples())
@@ -228,7 +224,7 @@ def hard_silu(x: Tensor) -> Tensor:
     >>> am.ops.hard_silu([-9.0, 0.0, 9.0]).tolist()
     [-0.0, 0.0, 9.0]
     """
-    x = _floating(x)
+    x = as_floating(x)
     return x * hard_sigmoid(x)
 
 
@@ -251,6 +247,8 @@ def hard_tanh(x: Tensor) -> Tensor:
     >>> am.ops.hard_tanh([-3.0, 0.5]).tolist()
     [-1.0, 0.5]
     """
+    if dtypes.is_integer(x.dtype) and x.dtype.startswith("u"):
+        return minimum(x, 1)  # there is no -1 in this dtype, nor anything below it
     return where(x > 1, 1, where(x < -1, -1, x))
 
 
@@ -262,7 +260,7 @@ def tanh_shrink(x: Tensor) -> Tensor:
     >>> am.ops.tanh_shrink([0.0]).tolist()
     [0.0]
     """
-    x = _floating(x)
+    x = as_floating(x)
     return x - tanh(x)
 
 
@@ -274,7 +272,7 @@ def hard_shrink(x: Tensor, threshold: float = 0.5) -> Tensor:
     >>> am.ops.hard_shrink([-2.0, 0.3]).tolist()
     [-2.0, 0.0]
     """
-    x = _floating(x)
+    x = as_floating(x)
     return where(absolute(x) > threshold, x, 0)
 
 
@@ -286,7 +284,7 @@ def soft_shrink(x: Tensor, threshold: float = 0.5) -> Tensor:
     >>> am.ops.soft_shrink([-2.0, 0.25, 1.0]).tolist()
     [-1.5, 0.0, 0.5]
     """
-    x = _floating(x)
+    x = as_floating(x)
     return where(x > threshold, x - threshold, where(x < -threshold, x + threshold, 0))
 
 
@@ -309,7 +307,7 @@ def sparse_plus(x: Tensor) -> Tensor:
     >>> am.ops.sparse_plus([-2.0, 0.0, 3.0]).tolist()
     [0.0, 0.25, 3.0]
     """
-    x = _floating(x)
+    x = as_floating(x)
     return where(x <= -1, 0, where(x < 1, square(x + 1) * 0.25, x))
 
 
@@ -321,7 +319,7 @@ def sparse_sigmoid(x: Tensor) -> Tensor:
     >>> am.ops.sparse_sigmoid([-2.0, 0.0, 3.0]).tolist()
     [0.0, 0.5, 1.0]
     """
-    return clip((_floating(x) + 1) * 0.5, 0.0, 1.0)
+    return clip((as_floating(x) + 1) * 0.5, 0.0, 1.0)
 
 
 @composite(samples=_samples(b=1))
@@ -332,7 +330,7 @@ def squareplus(x: Tensor, b: float = 4) -> Tensor:
     >>> am.ops.squareplus([0.0]).tolist()
     [1.0]
     """
-    x = _floating(x)
+    x = as_floating(x)
     return (x + sqrt(square(x) + b)) * 0.5
 
 
@@ -394,8 +392,10 @@ def softmax(x: Tensor, axis: int | Sequence[int] = -1) -> Tensor:
     >>> am.ops.softmax([[1000.0, 1000.0]]).tolist()
     [[0.5, 0.5]]
     """
-    x = _floating(x)
+    x = as_floating(x)
     axes = _axes(x, axis)
+    if any(x.shape[i] == 0 for i in axes):
+        return x  # nothing to normalise, and no greatest element
     powers = exp(x - stop_gradient(reduce_max(x, axis=axes, keepdims=True)))
     return powers / reduce_sum(powers, axis=axes, keepdims=True)
 
@@ -423,8 +423,10 @@ def log_softmax(x: Tensor, axis: int | Sequence[int] = -1) -> Tensor:
     >>> am.ops.log_softmax([[0.0, 1000.0]]).tolist()
     [[-1000.0, 0.0]]
     """
-    x = _floating(x)
+    x = as_floating(x)
     axes = _axes(x, axis)
+    if any(x.shape[i] == 0 for i in axes):
+        return x
     shifted = x - stop_gradient(reduce_max(x, axis=axes, keepdims=True))
     return shifted - log(reduce_sum(exp(shifted), axis=axes, keepdims=True))
 
@@ -455,7 +457,7 @@ def sparsemax(x: Tensor, axis: int = -1) -> Tensor:
     >>> am.ops.sparsemax([[0.0, 0.5, 3.0]]).tolist()
     [[0.0, 0.0, 1.0]]
     """
-    x = _floating(x)
+    x = as_floating(x)
     axis = normal_axis(axis, len(x.shape))
     n = x.shape[axis]
     falling = flip(sort(x, axis=axis), axis=axis)

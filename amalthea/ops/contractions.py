@@ -364,7 +364,6 @@ def _over_axes(where: str, x: Tensor, y: Tensor, axes_x: Sequence[int], axes_y: 
     for a, b in zip(axes_x, axes_y, strict=True):
         if _differ(x.shape[a], y.shape[b]):
             _fail_shapes(where, f"axis {a} of x1 has size {x.shape[a]} and axis {b} of x2 {y.shape[b]}", x, y)
-    x, y = _widened(x, y) if where != "inner" else (x, y)
     return contract(x, y, subscripts=_over_axes_subscripts(len(x.shape), len(y.shape), tuple(axes_x), tuple(axes_y)))
 
 

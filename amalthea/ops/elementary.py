@@ -13,7 +13,7 @@ from amalthea.core.tensor import Tensor
 from amalthea.ops.elementwise import abs, divide_no_nan, floor_divide, maximum, minimum, sign
 from amalthea.ops.samples import integers, values
 from amalthea.ops.selection import where
-from amalthea.ops.specs import elementwise_spec, float_dtype, not_bool, require
+from amalthea.ops.specs import as_floating, elementwise_spec, float_dtype, not_bool, require
 
 
 @primitive(promote="float", gradient=(lambda g, out, x: g * out,), samples=lambda: [((values(2, 3, low=-2),), {})])
@@ -280,6 +280,7 @@ def arcsin(x: Tensor) -> Tensor:
     >>> am.ops.arcsin(0.0).item()
     0.0
     """
+    x = as_floating(x)
     return arctan2(x, sqrt((1 - x) * (1 + x)))
 
 
@@ -294,6 +295,7 @@ def arccos(x: Tensor) -> Tensor:
     >>> am.ops.arccos(1.0).item()
     0.0
     """
+    x = as_floating(x)
     return arctan2(sqrt((1 - x) * (1 + x)), x)
 
 
@@ -305,6 +307,7 @@ def sinh(x: Tensor) -> Tensor:
     >>> am.ops.sinh(0.0).item()
     0.0
     """
+    x = as_floating(x)
     size = abs(x)
     # Small arguments need expm1 for precision; large ones the square of exp(x / 2), because exp(x) overflows first.
     small = minimum(size, 1)
@@ -321,7 +324,7 @@ def cosh(x: Tensor) -> Tensor:
     >>> am.ops.cosh(0.0).item()
     1.0
     """
-    h = exp(abs(x) / 2)  # exp(x) itself overflows before its half does
+    h = exp(abs(as_floating(x)) / 2)  # exp(x) itself overflows before its half does
     return h / 2 * h + 0.5 / h / h
 
 
@@ -338,6 +341,7 @@ def arcsinh(x: Tensor) -> Tensor:
     >>> am.ops.arcsinh(0.0).item()
     0.0
     """
+    x = as_floating(x)
     size = abs(x)
     large = size > _where_log_is_exact(x)
     small = where(large, 1, size)
@@ -356,6 +360,7 @@ def arccosh(x: Tensor) -> Tensor:
     >>> am.ops.arccosh(1.0).item()
     0.0
     """
+    x = as_floating(x)
     large = x > _where_log_is_exact(x)
     small = where(large, 1, x) - 1
     return where(large, log(x) + math.log(2), log1p(small + sqrt(small) * sqrt(small + 2)))
@@ -371,6 +376,7 @@ def arctanh(x: Tensor) -> Tensor:
     >>> am.ops.arctanh(0.0).item()
     0.0
     """
+    x = as_floating(x)
     return (log1p(x) - log1p(-x)) / 2
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from amalthea.core import dtypes
 from amalthea.core.op import composite, export, nondifferentiable, primitive
-from amalthea.core.tensor import Tensor
+from amalthea.core.tensor import Tensor, as_tensor
 from amalthea.ops.samples import integers, values
 from amalthea.ops.selection import where
 from amalthea.ops.specs import elementwise_spec, float_dtype, not_bool, require
@@ -146,6 +146,8 @@ def fmod(x1: Tensor, x2: Tensor) -> Tensor:
     >>> am.ops.fmod([7.0, -7.0], 3.0).numpy()
     array([ 1., -1.], dtype=float32)
     """
+    if x1.dtype == "bool":
+        x1 = as_tensor(x1, "int32")
     return sign(x1) * mod(abs(x1), abs(x2))
 
 

@@ -16,7 +16,7 @@ from amalthea.ops.elementwise import clip, square
 from amalthea.ops.reductions import mean as reduce_mean
 from amalthea.ops.samples import values
 from amalthea.ops.shaping import reshape
-from amalthea.ops.specs import normal_axes, normal_axis, show
+from amalthea.ops.specs import as_floating, normal_axes, normal_axis, show
 
 
 def _wide(dtype: Any) -> dtypes.DType:
@@ -120,6 +120,7 @@ def batch_normalization(
     [[0.0, 1.0]]
     """
     axis = normal_axis(axis, len(x.shape))
+    x, mean, variance = as_floating(x), as_floating(mean), as_floating(variance)
     factor = rsqrt(_per_channel(variance, axis, x, "variance") + epsilon)
     if scale is not None:
         factor = factor * _per_channel(scale, axis, x, "scale")

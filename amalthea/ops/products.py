@@ -15,7 +15,7 @@ from amalthea.ops.reductions import sum
 from amalthea.ops.samples import values
 from amalthea.ops.selection import where
 from amalthea.ops.shaping import broadcast_to, expand_dims, iota, moveaxis, reshape, stack
-from amalthea.ops.specs import float_dtype, show
+from amalthea.ops.specs import as_floating, float_dtype, show
 
 
 @composite(samples=lambda: [((values(2, 3), values(3, 2, seed=1)), {}), ((values(3), values(2, 2, seed=1)), {})])
@@ -87,7 +87,7 @@ def cdist(x: Tensor, y: Tensor) -> Tensor:
             received=f"x of shape {show(x.shape)}, y of shape {show(y.shape)}",
             fix="give both a last axis of one size",
         )
-    return sqrt(sum(square(expand_dims(x, -2) - expand_dims(y, -3)), -1))
+    return sqrt(sum(square(expand_dims(as_floating(x), -2) - expand_dims(as_floating(y), -3)), -1))
 
 
 def bartlett(x: int) -> Tensor:

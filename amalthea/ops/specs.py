@@ -10,7 +10,7 @@ from amalthea.core import dtypes
 from amalthea.core.dtypes import DType
 from amalthea.core.errors import ArgumentError, DTypeError, ShapeError, fail
 from amalthea.core.spec import TensorSpec, UnknownDim
-from amalthea.core.tensor import Tensor
+from amalthea.core.tensor import Tensor, as_tensor
 
 Ints = tuple[int, ...]
 
@@ -196,6 +196,17 @@ def float_dtype(*of: Any) -> DType:
     (amalthea.float32, amalthea.float64)
     """
     return dtypes.result_type(*of, float)
+
+
+def as_floating(x: Tensor) -> Tensor:
+    """x if it is floating; integers and bools, in which formulas would wrap around, as floatx.
+
+    >>> from amalthea.ops.specs import as_floating
+    >>> import amalthea as am
+    >>> as_floating(am.ops.convert_to_tensor([1, 2])).dtype
+    amalthea.float32
+    """
+    return x if dtypes.is_floating(x.dtype) else as_tensor(x, dtypes.floatx())
 
 
 def not_bool(of: Sequence[Any]) -> DType:

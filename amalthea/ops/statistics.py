@@ -452,6 +452,14 @@ def histogram(x: Any, bins: Any = 10, range: Any = None) -> tuple[Tensor, Tensor
     [1.0, 3.0]
     """
     known = _known("histogram", x)
+    if range is None and np.ndim(bins) == 0 and not np.isfinite(known.astype(np.float64)).all():
+        fail(
+            ArgumentError,
+            "the bins cannot reach from the least to the greatest element where these are not finite",
+            where="histogram",
+            received="elements that are infinite or NaN, range=None",
+            fix="pass range=(lowest edge, highest edge), or the edges as bins",
+        )
     counts, edges = np.histogram(known.astype(np.float64), bins=bins, range=range)
     dtype = dtypes.to_numpy(float_dtype(dtypes.from_numpy(known.dtype)))
     return as_tensor(counts.astype(dtype)), as_tensor(edges.astype(dtype))
