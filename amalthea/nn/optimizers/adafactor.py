@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from amalthea import ops
+from amalthea.core.context import eager_scope
 from amalthea.core.tensor import Tensor
 from amalthea.core.variable import Variable
 from amalthea.nn.objects import public
@@ -89,12 +90,23 @@ class Adafactor(Optimizer):
             self._v.append(None if skip else self.add_variable_from_reference(variable, name="velocity"))
 
     def _factors(self, variable: Variable) -> tuple[Variable | None, Variable | None]:
-        """The row and the column of squares of a matrix; None for vectors and scalars."""
+        """The row and the column of squares of a matrix; for vectors and scalars two zeros that nothing uses.
+
+        Keras keeps those zeros, and saved state is exchanged by the order of the variables.
+        """
         shape = variable.shape
-        if len(shape) < 2 or self._overwrite_variable_with_gradient(variable):
+        if len(shape) < 2:
+            return self._unused(variable), self._unused(variable)
+        if self._overwrite_variable_with_gradient(variable):
             return None, None
         row = self.add_variable(shape[:-1], dtype=variable.dtype, name=variable.name)
         return row, self.add_variable((*shape[:-2], shape[-1]), dtype=variable.dtype, name=variable.name)
+
+    def _unused(self, variable: Variable) -> Variable:
+        with eager_scope():
+            zero = Variable(0, dtype="int32", trainable=False, name=variable.name)
+        self._track_variable(zero)
+        return zero
 
     def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Any) -> None:
         index = self._get_variable_index(variable)
@@ -104,7 +116,7 @@ class Adafactor(Optimizer):
         rate = ops.minimum(self._rate(learning_rate, dtype), 1 / ops.sqrt(step))
         keep = 1 - ops.power(step, self.beta_2_decay)
         squares = ops.square(gradient) + self.epsilon_1
-        if row is not None:
+        if len(variable.shape) >= 2:
             row.assign(keep * row + (1 - keep) * ops.mean(squares, axis=-1))
             column.assign(keep * column + (1 - keep) * ops.mean(squares, axis=-2))
             scaled = row / ops.mean(row, axis=-1, keepdims=True)

@@ -158,7 +158,8 @@ class Nadam(Optimizer):
         super().build(var_list)
         self._momentums, self._velocities = self.add_optimizer_variables(var_list, ["momentum", "velocity"])
         with eager_scope():
-            self._u_product = Variable(1.0, dtype=var_list[0].dtype if var_list else None, trainable=False)
+            dtype = var_list[0].dtype if var_list else None
+            self._u_product = Variable(1.0, dtype=dtype, trainable=False, name="variable")
 
     def _momentum_at(self, step: Tensor) -> Tensor:
         """The momentum of a step, which warms up towards `beta_1`."""
