@@ -178,12 +178,20 @@ def from_numpy(dtype: np.dtype) -> DType:
 
 
 def is_floating(dtype: Any) -> bool:
-    """Whether the dtype is floating-point."""
+    """Whether the dtype is floating-point.
+
+    >>> is_floating("float16")
+    True
+    """
     return standardize(dtype) in _FLOATING_NAMES
 
 
 def is_integer(dtype: Any) -> bool:
-    """Whether the dtype is a signed or unsigned integer (bool is not)."""
+    """Whether the dtype is a signed or unsigned integer (bool is not).
+
+    >>> is_integer("uint8")
+    True
+    """
     return standardize(dtype) in _INTEGER_NAMES
 
 

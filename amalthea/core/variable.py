@@ -35,11 +35,26 @@ class _Trainability:
     epoch = 0
 
 
+def _or_initial_value(init: Any) -> Any:
+    """Let the first argument also be given under TensorFlow's name, `initial_value`."""
+
+    @functools.wraps(init)
+    def with_either_name(self: Any, *args: Any, **kwargs: Any) -> None:
+        if "initial_value" in kwargs:
+            if args or "initializer" in kwargs:
+                fail(ArgumentError, "give `initializer` or `initial_value`, not both", where="Variable")
+            kwargs["initializer"] = kwargs.pop("initial_value")
+        init(self, *args, **kwargs)
+
+    return with_either_name
+
+
 class Variable(Operand):
     """A tensor with a name whose value can be assigned; usable wherever a tensor is.
 
     Args:
-        initializer: a value (number, list, array, tensor), or a function `(shape, dtype=...)` that makes one.
+        initializer: a value (number, list, array, tensor), or a function `(shape, dtype=...)` that makes one; may also
+            be called `initial_value`.
         shape: the shape, needed if `initializer` is a function.
         dtype: the dtype; default: the value's own, or `floatx`.
         trainable: whether optimizers change it and tapes watch it by themselves.
@@ -54,6 +69,7 @@ class Variable(Operand):
     [2.0, 3.0]
     """
 
+    @_or_initial_value
     def __init__(
         self,
         initializer: Any,

@@ -38,7 +38,11 @@ def auto_name(prefix: str) -> str:
 
 
 def get_uid(prefix: str = "") -> int:
-    """The next whole number of a prefix, counted from 1 (it shares the counters of automatic names)."""
+    """The next whole number of a prefix, counted from 1 (it shares the counters of automatic names).
+
+    >>> get_uid("an example") < get_uid("an example")
+    True
+    """
     counters = _counters()
     counters[prefix] += 1
     return counters[prefix]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
+from amalthea.core import dtypes
+from amalthea.core.context import context, eager_scope
 from amalthea.core.errors import ArgumentError, TraceError, fail
 from amalthea.core.tensor import Tensor, is_symbolic
 
@@ -62,3 +65,22 @@ def known_values(where: str, *tensors: Any) -> None:
             where=where,
             fix="call it outside of traced code, or (in `fit`) compile the model with run_eagerly=True",
         )
+
+
+def sizes_at_once(*values: Any) -> AbstractContextManager[None]:
+    """A scope in which whole numbers that are known are computed with at once, in traced code too.
+
+    TensorFlow's code makes shapes with ops, as in `tf.tile(x, tf.concat([tf.shape(x)[:1], [2]], 0))`. Sizes are known
+    when code is traced, and have to stay so.
+    """
+    if context.trace is not None and all(_is_size(value) for value in values):
+        return eager_scope()
+    return nullcontext()
+
+
+def _is_size(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return all(_is_size(part) for part in value)
+    if isinstance(value, Tensor):
+        return not is_symbolic(value) and dtypes.is_integer(value.dtype)
+    return isinstance(value, int)

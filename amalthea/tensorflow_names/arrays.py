@@ -9,7 +9,7 @@ from typing import Any
 from amalthea import ops
 from amalthea.core.errors import ShapeError, fail
 from amalthea.core.tensor import Operand, Tensor, as_tensor
-from amalthea.tensorflow_names.adapting import refuse
+from amalthea.tensorflow_names.adapting import known_values, refuse, sizes_at_once
 
 
 def shape(input: Any, out_type: Any = None, name: str | None = None) -> tuple[int | None, ...]:
@@ -65,7 +65,8 @@ def transpose(a: Any, perm: Any = None, conjugate: bool = False, name: str | Non
 
 def expand_dims(input: Any, axis: int, name: str | None = None) -> Tensor:
     """A new axis of size 1."""
-    return ops.expand_dims(input, axis)
+    with sizes_at_once(input):
+        return ops.expand_dims(input, axis)
 
 
 def squeeze(input: Any, axis: Any = None, name: str | None = None) -> Tensor:
@@ -109,12 +110,14 @@ def concat(values: Any, axis: int, name: str | None = "concat") -> Tensor:
     >>> tf.concat([[1, 2], [3]], axis=0).numpy().tolist()
     [1, 2, 3]
     """
-    return ops.concatenate(values if isinstance(values, list | tuple) else [values], axis=axis)
+    with sizes_at_once(values):
+        return ops.concatenate(values if isinstance(values, list | tuple) else [values], axis=axis)
 
 
 def stack(values: Any, axis: int = 0, name: str | None = "stack") -> Tensor:
     """Join tensors of one shape along a new axis."""
-    return ops.stack(values, axis=axis)
+    with sizes_at_once(values):
+        return ops.stack(values, axis=axis)
 
 
 def unstack(value: Any, num: int | None = None, axis: int = 0, name: str | None = "unstack") -> list[Tensor]:
@@ -236,6 +239,7 @@ def strided_slice(
 def _whole(numbers: Any) -> tuple[int, ...]:
     """Sizes or axes given as a number, a sequence (of numbers or scalar tensors) or a tensor."""
     if isinstance(numbers, Operand):
+        known_values("shapes and axes", numbers)
         numbers = numbers.numpy().tolist()
     if not isinstance(numbers, list | tuple):
         numbers = numbers.tolist() if hasattr(numbers, "tolist") else [numbers]

@@ -32,7 +32,12 @@ def list_physical_devices(device_type: str | None = None) -> list[PhysicalDevice
 
 
 def list_logical_devices(device_type: str | None = None) -> list[LogicalDevice]:
-    """As `list_physical_devices`: each is used as one."""
+    """As `list_physical_devices`: each is used as one.
+
+    >>> import amalthea as tf
+    >>> tf.config.list_logical_devices("CPU")[0].name
+    '/device:CPU:0'
+    """
     return [LogicalDevice(f"/device:{d}", d.split(":")[0]) for d in _devices(device_type)]
 
 

@@ -112,7 +112,12 @@ def categorical(
 def stateless_uniform(
     shape: Shape, seed: Any, minval: Any = 0, maxval: Any = None, dtype: Any = "float32", name: str | None = None
 ) -> Tensor:
-    """As `uniform`; the seed is two whole numbers, and the same seed gives the same draws."""
+    """As `uniform`; the seed is two whole numbers, and the same seed gives the same draws.
+
+    >>> import amalthea as tf
+    >>> tf.random.stateless_uniform((3,), seed=(1, 2), maxval=10, dtype=tf.int32).shape
+    (3,)
+    """
     return uniform(shape, minval, maxval, dtype, _one_seed(seed))
 
 
@@ -132,14 +137,24 @@ def stateless_normal(
 def stateless_truncated_normal(
     shape: Shape, seed: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = "float32", name: str | None = None
 ) -> Tensor:
-    """As `truncated_normal`; the seed is two whole numbers."""
+    """As `truncated_normal`; the seed is two whole numbers.
+
+    >>> import amalthea as tf
+    >>> tf.random.stateless_truncated_normal((2, 3), seed=(1, 2)).shape
+    (2, 3)
+    """
     return truncated_normal(shape, mean, stddev, dtype, _one_seed(seed))
 
 
 def stateless_categorical(
     logits: Any, num_samples: int, seed: Any, dtype: Any = "int64", name: str | None = None
 ) -> Tensor:
-    """As `categorical`; the seed is two whole numbers."""
+    """As `categorical`; the seed is two whole numbers.
+
+    >>> import amalthea as tf
+    >>> tf.random.stateless_categorical([[0.0, -100.0]], 2, seed=(1, 2)).numpy().tolist()
+    [[0, 0]]
+    """
     return categorical(logits, num_samples, dtype, _one_seed(seed))
 
 
