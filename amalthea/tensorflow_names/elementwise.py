@@ -61,7 +61,6 @@ less = of_two(ops.less)
 less_equal = of_two(ops.less_equal)
 logical_and = of_two(ops.logical_and)
 logical_or = of_two(ops.logical_or)
-logical_xor = of_two(ops.logical_xor)
 maximum = of_two(ops.maximum)
 minimum = of_two(ops.minimum)
 mod = of_two(ops.mod)
@@ -81,6 +80,11 @@ def atan2(y: Any, x: Any, name: str | None = None) -> Tensor:
     0.0
     """
     return ops.arctan2(y, x)
+
+
+def logical_xor(x: Any, y: Any, name: str | None = "LogicalXor") -> Tensor:
+    """Whether exactly one of both is true."""
+    return ops.logical_xor(x, y)
 
 
 def angle(input: Any, name: str | None = None) -> Tensor:
