@@ -44,7 +44,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; the tables below say th
     from amalthea import utils as utils
     from amalthea.compiler.explain import explain as explain
     from amalthea.config import backend_scope as backend_scope
-    from amalthea.core.derivatives import custom_gradient as custom_gradient
+    from amalthea.core.custom_gradient import custom_gradient as custom_gradient
     from amalthea.core.derivatives import grad as grad
     from amalthea.core.derivatives import value_and_grad as value_and_grad
     from amalthea.core.derivatives import vjp as vjp
