@@ -220,7 +220,8 @@ def diag(
     [[1, 0], [0, 2]]
     """
     for argument, value in (("num_rows", num_rows), ("num_cols", num_cols)):
-        refuse("linalg.diag", **{argument: None if value == -1 else value})
+        given: dict[str, Any] = {argument: None if value == -1 else value}
+        refuse("linalg.diag", **given)
     diagonal = as_tensor(diagonal)
     n = diagonal.shape[-1]
     on_it = ops.eye(n + abs(k), k=k, dtype="bool")

@@ -68,7 +68,7 @@ class Module:
         found: dict[int, Any] = {}
         for part in self._parts():
             if not isinstance(part, Variable):
-                inner = part.submodules if isinstance(part, Module) else getattr(part, "_flatten_layers", list)()
+                inner: Any = part.submodules if isinstance(part, Module) else getattr(part, "_flatten_layers", list)()
                 for module in (part, *inner):
                     found.setdefault(id(module), module)
         return tuple(found.values())

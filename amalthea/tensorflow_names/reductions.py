@@ -170,4 +170,6 @@ def confusion_matrix(
 
 
 def _axes(axis: Axis) -> Any:
-    return tuple(int(a) for a in axis) if isinstance(axis, list | tuple) else axis if axis is None else int(axis)
+    if axis is None:
+        return None
+    return tuple(int(a) for a in axis) if isinstance(axis, Sequence) else int(axis)

@@ -8,7 +8,7 @@ from amalthea import ops
 from amalthea.core.errors import ArgumentError, ShapeError, fail
 from amalthea.core.tensor import Tensor, as_tensor
 
-_FORMATS = {
+_FORMATS: dict[str | None, str] = {
     **dict.fromkeys((None, "NWC", "NHWC", "NDHWC"), "channels_last"),
     **dict.fromkeys(("NCW", "NCHW", "NCDHW"), "channels_first"),
 }
