@@ -312,7 +312,7 @@ class Variable(Operand):
         return f"{head}, value={self.numpy()}>" if context.trace is None else f"{head}>"
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Variable:
-        copied = Variable(self._tensor, trainable=self._trainable, autocast=self._autocast, name=self._name)
+        copied: Variable = Variable(self._tensor, trainable=self._trainable, autocast=self._autocast, name=self._name)
         copied._path = self._path
         copied.regularizer, copied.constraint = self.regularizer, self.constraint
         memo[id(self)] = copied

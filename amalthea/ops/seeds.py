@@ -64,7 +64,7 @@ class SeedGenerator:
 
     def next(self, ordered: bool = True) -> Tensor:
         """The next key, uint32 `(2,)`; the state moves on. (`ordered` is Keras' and changes nothing here.)"""
-        key = self.state.value
+        key: Tensor = self.state.value
         self.state.assign(key + as_tensor(np.array([0, 1], np.uint32)))
         return key
 
