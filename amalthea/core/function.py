@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import warnings
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -64,6 +65,7 @@ class Function:
         self.name: str = name or str(getattr(python_function, "__name__", type(python_function).__name__))
         self._compiled: dict[Any, list[_Compiled]] = {}
         self._derivatives: dict[Graph, tuple[Linearized, _Compiled, _Compiled]] = {}
+        self._by_instance: dict[int, tuple[Any, Any, Any]] = {}
         self._traced = 0
         self._last_key: Any = None
         self._attribute: str | None = None
@@ -76,13 +78,39 @@ class Function:
         if instance is None:
             return self
         bound = Function(self.python_function.__get__(instance, owner), self.input_signature, self.name)
-        if self._attribute is not None:
-            instance.__dict__[self._attribute] = bound  # found there from now on: one set of graphs per object
+        if hasattr(instance, "__dict__"):
+            if self._attribute is not None:
+                instance.__dict__[self._attribute] = bound  # found there from now on: one set of graphs per object
+        else:
+            bound._compiled, bound._derivatives = self._graphs_of(instance)
         return bound
+
+    def _graphs_of(self, instance: Any) -> tuple[Any, Any]:
+        """The graphs of an object whose class has `__slots__`, kept for as long as the object lives."""
+        key = id(instance)
+        found = self._by_instance.get(key)
+        if found is None:
+            try:
+                alive = weakref.ref(instance, lambda _: self._by_instance.pop(key, None))
+            except TypeError:
+                fail(
+                    ArgumentError,
+                    f"graphs cannot be kept for an object of class {type(instance).__name__}, which has __slots__ "
+                    "and takes no weak references",
+                    where=self.name,
+                    received=f"__slots__ = {getattr(type(instance), '__slots__', ())!r}",
+                    fix="add '__weakref__' or '__dict__' to its __slots__",
+                )
+            found = self._by_instance[key] = (alive, {}, {})
+        return found[1:]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if context.trace is not None:
             return self.python_function(*args, **kwargs)
+        if self.input_signature is not None:
+            args = tuple([_as_specs(*pair) for pair in zip(args, self.input_signature, strict=False)]) + tuple(
+                args[len(self.input_signature) :]
+            )
         tensors: list[Tensor] = []
         template = _template((args, kwargs), tensors)
         if any(isinstance(t, KerasTensor) for t in tensors):
@@ -111,14 +139,15 @@ class Function:
     def _check_signature(self, tensors: list[Tensor]) -> None:
         if self.input_signature is None:
             return
-        if len(tensors) != len(self.input_signature):
+        specs = _specs(self.input_signature)
+        if len(tensors) != len(specs):
             fail(
                 ArgumentError,
-                f"the function's input_signature has {len(self.input_signature)} tensors",
+                f"the function's input_signature has {len(specs)} tensors",
                 where=self.name,
                 received=f"{len(tensors)} tensors",
             )
-        for i, (tensor, spec) in enumerate(zip(tensors, self.input_signature, strict=True)):
+        for i, (tensor, spec) in enumerate(zip(tensors, specs, strict=True)):
             fits = len(tensor.shape) == len(spec.shape) and all(
                 want is None or want == got for want, got in zip(spec.shape, tensor.shape, strict=True)
             )
@@ -206,6 +235,30 @@ class Function:
         return outputs
 
 
+def _as_specs(given: Any, spec: Any) -> Any:
+    """Numbers and lists of numbers in the place of a `TensorSpec` as tensors of its dtype."""
+    if not isinstance(spec, TensorSpec):
+        if isinstance(spec, dict) and isinstance(given, dict) and given.keys() == spec.keys():
+            return {name: _as_specs(given[name], spec[name]) for name in spec}
+        if isinstance(spec, (list, tuple)) and isinstance(given, (list, tuple)) and len(spec) == len(given):
+            return type(given)([_as_specs(*pair) for pair in zip(given, spec, strict=True)])
+        return given
+    if not isinstance(given, (list, tuple, bool, int, float)):
+        return given
+    tensor = as_tensor(given)
+    both_integers = dtypes.is_integer(tensor.dtype) and dtypes.is_integer(spec.dtype)
+    return as_tensor(tensor, spec.dtype) if both_integers or dtypes.is_floating(spec.dtype) else tensor
+
+
+def _specs(structure: Any) -> list[Any]:
+    """The specs of an input signature in the order in which `_template` finds tensors."""
+    if isinstance(structure, dict):
+        structure = list(structure.values())
+    if isinstance(structure, (list, tuple)):
+        return [spec for item in structure for spec in _specs(item)]
+    return [structure]
+
+
 def _template(structure: Any, tensors: list[Any]) -> Any:
     """The arguments with a `Slot` for each tensor or array, which are appended to `tensors`."""
     if isinstance(structure, (Tensor, TensorSpec)):
@@ -235,7 +288,8 @@ def _key(structure: Any) -> Any:
     if isinstance(structure, (list, tuple)):
         return (type(structure), *[_key(item) for item in structure])
     if isinstance(structure, (bool, int, float)):
-        return (type(structure), structure)
+        # 0.0 equals -0.0, and NaN not even itself: their names tell them apart
+        return (type(structure), structure if structure and structure == structure else repr(structure))
     return structure
 
 
@@ -270,7 +324,8 @@ def function(
 
     Args:
         func: the function.
-        input_signature: `TensorSpec`s that the tensor arguments must fit.
+        input_signature: `TensorSpec`s that the tensor arguments must fit; numbers and lists in their places become
+            tensors.
         autograph, jit_compile, reduce_retracing: accepted as TensorFlow has them; Python control flow on tensors is
             never rewritten (use `ops.cond`, `ops.while_loop`, `ops.scan`), and all backends compile.
         name: its name in errors.

@@ -121,4 +121,6 @@ def tree_key(structure: Any) -> Any:
         return tuple((name, tree_key(item)) for name, item in structure.items())
     if isinstance(structure, (list, tuple)):
         return (type(structure).__name__, *(tree_key(item) for item in structure))
-    return (type(structure).__name__, structure) if isinstance(structure, (bool, int, float)) else structure
+    if isinstance(structure, (bool, int, float)):
+        return (type(structure).__name__, structure if structure and structure == structure else repr(structure))
+    return structure

@@ -151,9 +151,11 @@ class GradientTape:
         """The gradient of the sum of `target` with respect to each of `sources`.
 
         Args:
-            target: a tensor, or a structure of tensors whose gradients are added up.
+            target: a tensor, or a structure of tensors whose gradients are added up; integer tensors among floating
+                ones have no gradient and are passed over.
             sources: a tensor or variable, or any nested structure of them.
-            output_gradients: what to multiply with at the target, in its structure and shapes; default ones.
+            output_gradients: what to multiply with at the target, in its structure and shapes; default ones. Lists of
+                numbers count as tensors.
             unconnected_gradients: what sources get that the target does not depend on: "none" for None, "zero".
 
         Returns:
@@ -204,7 +206,7 @@ class GradientTape:
 
     def _seed(self, target: Any, output_gradients: Any) -> dict[int, Tensor]:
         targets = tree.flatten(target)
-        given = tree.flatten(output_gradients) if output_gradients is not None else [None] * len(targets)
+        given = [None] * len(targets) if output_gradients is None else _like_targets(target, output_gradients)
         if len(given) != len(targets):
             fail(
                 ArgumentError,
@@ -223,11 +225,14 @@ class GradientTape:
                     fix="return the loss as a tensor, computed inside the tape",
                 )
             if not dtypes.is_floating(t.dtype):
+                if any(isinstance(other, Operand) and dtypes.is_floating(other.dtype) for other in targets):
+                    continue
                 fail(
                     GradientError,
                     "only a floating target has gradients",
                     where="GradientTape.gradient",
                     received=f"dtype {t.dtype}",
+                    fix="differentiate what it was computed from, before it was rounded or cast to integers",
                 )
             keys = self._source_ids(t)
             g = _ones(t) if g is None else as_tensor(g, t.dtype)
@@ -276,9 +281,10 @@ class GradientTape:
         Returns:
             In the structure of `sources`, tensors of shape `target.shape + source.shape`.
         """
-        from_rows = [
-            self._row(target, sources, i, unconnected_gradients) for i in range(max(int(as_tensor(target).size), 0))
-        ]
+        size = int(as_tensor(target).size)
+        # A target without elements has no rows; one gradient tells which sources it depends on.
+        none = [] if size else [self._keep(target, sources, registry["ones_like"](target), unconnected_gradients)]
+        from_rows = none or [self._row(target, sources, i, unconnected_gradients) for i in range(size)]
         self._finish()
         stack, reshape = registry["stack"], registry["reshape"]
         results: list[Any] = []
@@ -286,6 +292,9 @@ class GradientTape:
             rows = [tree.flatten(row)[place] for row in from_rows]
             if any(row is None for row in rows):
                 results.append(None)
+            elif none:
+                shape = (*target.shape, *source.shape)
+                results.append(as_tensor(np.zeros(shape, dtypes.to_numpy(source.dtype))))
             else:
                 results.append(reshape(stack(rows), (*target.shape, *source.shape)))
         return tree.pack(sources, results)
@@ -351,6 +360,18 @@ class GradientTape:
             self._clear()
 
 
+def _like_targets(target: Any, given: Any) -> list[Any]:
+    """The output gradients as a flat list; a list of numbers in a tensor's place is one gradient."""
+    if not isinstance(given, (list, tuple)):
+        return tree.flatten(given)
+    if isinstance(target, Operand):
+        numbers = not any(isinstance(leaf, (Operand, np.ndarray)) for leaf in tree.flatten(given))
+        return [as_tensor(given)] if numbers else tree.flatten(given)
+    if isinstance(target, (list, tuple)) and len(target) == len(given):
+        return [g for t, part in zip(target, given, strict=True) for g in _like_targets(t, part)]
+    return tree.flatten(given)
+
+
 def _anchor(tensor: Tensor) -> Any:
     """The object whose identity is the tensor's key."""
     return tensor._value if type(tensor) is KerasTensor else tensor
@@ -380,7 +401,8 @@ def walk_back(
         try:
             found = _pull(op, g, out, inputs, attrs, [key in live for key in keys])
         except AmaltheaError as error:
-            error.where = f"gradient of {getattr(op, 'name', 'function')}"
+            if not isinstance(error, GradientError):  # such an error of a rule names the function that the user called
+                error.where = f"gradient of {getattr(op, 'name', 'function')}"
             raise
         for x, key, gx in zip(inputs, keys, found, strict=True):
             if gx is not None and key in live:

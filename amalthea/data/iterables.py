@@ -72,6 +72,39 @@ class IterableAdapter(DataAdapter):
         return complete_batch(batch, self._class_weight, self.where, self.kind)
 
 
+class KeptBatches(DataAdapter):
+    """The first batches of a source that cannot begin anew, kept so that each pass yields the same ones.
+
+    Args:
+        source: an adapter.
+        count: how many batches; they are taken from the source as they are asked for.
+
+    >>> kept = KeptBatches(IterableAdapter(iter([(1, 2), (3, 4), (5, 6)])), 2)
+    >>> list(kept.batches()) == list(kept.batches())
+    True
+    """
+
+    def __init__(self, source: DataAdapter, count: int) -> None:
+        self.kind = source.kind
+        self._source, self._count = source, count
+        self._rest: Iterator[Any] | None = None
+        self._kept: list[Any] = []
+
+    def first(self) -> Any:
+        return self._kept[0] if self._kept else self._source.first()
+
+    def batches(self) -> Iterator[Any]:
+        for i in range(self._count):
+            if i == len(self._kept):
+                if self._rest is None:
+                    self._rest = iter(self._source.batches())
+                for batch in itertools.islice(self._rest, 1):
+                    self._kept.append(batch)
+            if i == len(self._kept):
+                return
+            yield self._kept[i]
+
+
 def complete_batch(batch: Any, class_weight: dict[int, float] | None, where: str, kind: str) -> Any:
     """Check what a source yielded, and add the weights of the classes.
 

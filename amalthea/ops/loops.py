@@ -35,7 +35,7 @@ def _no_loop_gradient(g: Any, out: Any, *inputs: Tensor, **attrs: Any) -> Any:
     fail(
         GradientError,
         "a traced loop without a bound on its number of steps has no reverse gradient",
-        where="while_loop",
+        where="gradient of while_loop",
         fix="pass maximum_iterations=..., use fori_loop with Python bounds or scan, or run it eagerly",
     )
 

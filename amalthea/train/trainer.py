@@ -12,6 +12,7 @@ from amalthea.core.tensor import KerasTensor
 from amalthea.data.adapters import check_count, get_adapter
 from amalthea.data.arrays import ArrayAdapter, convert, train_validation_split
 from amalthea.data.batches import to_batch, unpack_x_y_sample_weight
+from amalthea.data.iterables import KeptBatches
 from amalthea.data.protocol import DataAdapter
 from amalthea.data.weights import check_class_weight, check_weights_are_numbers
 from amalthea.nn.signatures import named, own_parameters, refuse_unknown
@@ -78,7 +79,8 @@ class Trainer(Stepping):
             sample_weight: array of weights of the samples, shape (samples,) or one that broadcasts with the losses.
             initial_epoch: number of epochs already done.
             steps_per_epoch: number of steps an epoch; None is one pass over the data.
-            validation_steps: number of batches to evaluate; None is all.
+            validation_steps: number of batches to evaluate; None is all. Of a generator it is always the first ones,
+                which are kept, so that the results of epochs can be compared.
             validation_batch_size: samples a batch of validation; None is `batch_size`.
             validation_freq: evaluate after every so many epochs, or after the epochs in a list (counted from 1).
 
@@ -452,6 +454,8 @@ class Trainer(Stepping):
             check_count(name, value, "fit")
         adapter = get_adapter(x, y, sample_weight, batch_size, steps, where=where)
         _check_endless(adapter, steps, epochs, where, "validation_steps")
+        if steps is not None and not adapter.restarts:
+            adapter = KeptBatches(adapter, steps)
         return Epochs(adapter, steps, Execution(self.steps_per_execution))
 
     def _finalize_weights(self, epochs: int) -> None:

@@ -1,5 +1,6 @@
 """Compiled functions: signatures, state, retracing, errors on the user's line."""
 
+import gc
 import threading
 import warnings
 
@@ -192,3 +193,63 @@ def test_a_failed_trace_leaves_everything_usable():
     with pytest.raises(ValueError, match=r"\[add\]"):
         bad(np.ones((2,), "float32"))
     assert float(v) == 1.0 and float(as_tensor(1.0) + 1.0) == 2.0
+
+
+def test_zeros_of_either_sign_and_nan_as_arguments():
+    signed, traced = counted(lambda x, k: ops.arctan2(x * k, -1.0))
+    x = as_tensor([1.0])
+    assert float(signed(x, 0.0)[0]) == -float(signed(x, -0.0)[0]) != 0
+    assert len(traced) == 2
+    for _ in range(3):
+        assert np.isnan(signed(x, float("nan")).numpy()).all()
+    assert len(traced) == 3
+
+
+class Slotted:
+    __slots__ = ("__weakref__", "w")
+
+    def __init__(self, w):
+        self.w = Variable(w)
+
+    @function
+    def scaled(self, x):
+        TRACED.append(1)
+        return x * self.w
+
+
+TRACED: list[int] = []
+
+
+def test_a_method_of_a_class_with_slots():
+    one, two = Slotted(2.0), Slotted(3.0)
+    TRACED.clear()
+    for _ in range(3):
+        assert float(one.scaled(1.0)) == 2.0 and float(two.scaled(1.0)) == 3.0
+    assert len(TRACED) == 2
+    kept = Slotted.__dict__["scaled"]._by_instance
+    assert len(kept) == 2
+    del one, two
+    gc.collect()
+    assert not kept
+
+
+def test_a_method_of_a_class_that_graphs_cannot_be_kept_for():
+    class Closed:
+        __slots__ = ()
+
+        @function
+        def double(self, x):
+            return x * 2.0
+
+    with pytest.raises(ValueError, match=r"\[double\].*Closed.*Fix: add '__weakref__'"):
+        Closed().double(1.0)
+
+
+def test_an_input_signature_makes_tensors_of_numbers_and_lists():
+    f = function(lambda x, n: x * n, input_signature=[TensorSpec((None,), "float32"), TensorSpec((), "int32")])
+    assert f([1, 2], 3).numpy().tolist() == [3.0, 6.0]
+    assert f((1.0,), 3).dtype == "float32"
+    with pytest.raises(ValueError, match="argument 1 does not fit"):
+        f([1.0], 3.5)
+    g = function(lambda x: x["a"] + x["b"], input_signature=[{"a": TensorSpec((2,)), "b": TensorSpec(())}])
+    assert g({"a": [1, 2], "b": 1}).numpy().tolist() == [2.0, 3.0]

@@ -174,7 +174,7 @@ def test_a_second_gradient_of_a_tape_that_is_not_persistent():
         (lambda t, v: t.gradient(3.0, v), r"the target of a gradient is a tensor. Received: float"),
         (lambda t, v: t.gradient(v * 1.0, 3.0), r"a source of a gradient is a tensor or a variable. Received: float"),
         (lambda t, v: t.gradient(v * 1.0, v, unconnected_gradients="maybe"), r"'none' or 'zero'"),
-        (lambda t, v: t.gradient(v * 1.0, v, output_gradients=[1.0, 2.0]), r"2 gradients for 1 targets"),
+        (lambda t, v: t.gradient(v * 1.0, v, output_gradients=[1.0, 2.0]), r"gradient \(2,\), target \(\)"),
         (lambda t, v: t.gradient(ops.cast(v, "int32"), v), r"only a floating target"),
     ],
 )
@@ -253,3 +253,72 @@ def test_top_level_names():
         "trace",
     ):
         assert callable(getattr(am, name))
+
+
+@eager_and_compiled
+def test_jacobians_of_nothing(wrap):
+    other = Variable(1.0)
+
+    def jacobians(x):
+        with GradientTape() as tape:
+            tape.watch(x)
+            y = ops.reshape(x, (2, 3))[:, :0] * 2.0
+        return tape.jacobian(y, {"x": x, "other": other}, unconnected_gradients="zero")
+
+    found = wrap(jacobians)(as_tensor(np.ones(6, "float32")))
+    assert found["x"].shape == (2, 0, 6) and found["x"].dtype == "float32"
+    assert found["other"].shape == (2, 0)
+
+
+def test_a_jacobian_of_nothing_with_respect_to_what_it_does_not_depend_on():
+    x, z = as_tensor([1.0]), as_tensor([1.0])
+    with GradientTape() as tape:
+        tape.watch([x, z])
+        y = x[:0] * 1.0
+    assert tape.jacobian(y, z) is None
+
+
+def test_output_gradients_as_numbers():
+    x = as_tensor([1.0, 2.0])
+    for target, seeds in (
+        (lambda x: x * x, [1.0, 10.0]),
+        (lambda x: x * x, (1.0, 10.0)),
+        (lambda x: x * x, [as_tensor([1.0, 10.0])]),
+        (lambda x: [x * x], [[1.0, 10.0]]),
+        (lambda x: [x[0] * x[0], x[1] * x[1]], [1.0, 10.0]),
+        (lambda x: {"a": x * x}, {"a": np.array([1.0, 10.0])}),
+    ):
+        with GradientTape() as tape:
+            tape.watch(x)
+            y = target(x)
+        np.testing.assert_allclose(tape.gradient(y, x, output_gradients=seeds), [2.0, 40.0])
+    with GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        y = x * x
+    np.testing.assert_allclose(tape.gradient(y, x, output_gradients=[1.0, 1.0]), [2.0, 4.0])
+    with pytest.raises(ValueError, match="shape of its target"):
+        tape.gradient(y, x, output_gradients=[1.0, 1.0, 1.0])
+    with pytest.raises(ValueError, match="structure of target"):
+        tape.gradient([y, y], x, output_gradients=[1.0, 1.0, 1.0])
+
+
+def test_an_integer_target_among_floating_ones():
+    x = as_tensor([1.0, 2.0])
+    with GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        y = x * x
+        n = ops.cast(y, "int32")
+    np.testing.assert_allclose(tape.gradient([n, y], x), [2.0, 4.0])
+    with pytest.raises(ValueError, match="only a floating target has gradients.*Fix:"):
+        tape.gradient(n, x)
+
+
+def test_a_loop_without_a_bound_names_while_loop():
+    def slope(x):
+        with GradientTape() as tape:
+            tape.watch(x)
+            y = ops.while_loop(lambda y: y < 10.0, lambda y: (y * 2.0,), (x,))[0]
+        return tape.gradient(y, x)
+
+    with pytest.raises(ValueError, match=r"^\[gradient of while_loop\]"):
+        function(slope)(as_tensor(1.0))
