@@ -9,7 +9,7 @@ import math
 
 from amalthea.compiler.math.exponential import exp, exp_moderate
 from amalthea.compiler.math.logarithm import log
-from amalthea.compiler.math.value import INF, NAN, Value
+from amalthea.compiler.math.value import INF, NAN, Value, fast_two_sum
 
 # erf(x) / x - 1 in x**2, |x| <= 1
 _NEAR = {
@@ -73,16 +73,20 @@ def _far(x: Value) -> Value:
     """erfc(x) for x >= 1 in float64. exp(-x**2) needs the square to more places than a number has: x is cut in two."""
     x = x.at_most(_ZERO_FROM).at_least(1.0)
     low, high = 1 / (_ZERO_FROM + 2), 1 / 3
-    t = 1.0 / (x + 2.0)
+    d = x + 2.0
+    t = 1.0 / d
     middle, width = high + low, high - low
     u = x.times_plus(-middle / width, 2 * (1 - middle) / width) * t
     head = x.masked(27)
-    gaussian = exp(-(head * head), tail=-((x - head) * (x + head)))
-    return gaussian * (t * u.polynomial(_FAR))
+    # The exponential also takes up what rounding took from x + 2.
+    tail = (x - head) * (x + head) + (x - (d - 2.0)) * t
+    factor, rest = fast_two_sum(u.constant(_FAR[0]), u * u.polynomial(_FAR[1:]))
+    scale = exp(-(head * head), tail=-tail) * t
+    return scale.times_plus(factor, scale * rest)
 
 
 def erf(x: Value) -> Value:
-    """The error function; largest error measured 1.16 ulp in float32, 1.20 in float64."""
+    """The error function; largest error measured 1.09 ulp in float32, 1.07 in float64."""
     size = abs(x)
     if x.kind == "float":
         beyond = 1.0 - exp_moderate(size.at_most(4.0).polynomial(_LOG_ERFC))
@@ -92,7 +96,7 @@ def erf(x: Value) -> Value:
 
 
 def erfc(x: Value) -> Value:
-    """1 - erf(x), precise in the right tail too; largest error measured 0.51 ulp in float32, 3.60 in float64.
+    """1 - erf(x), precise in the right tail too; largest error measured 0.51 ulp in float32, 3.47 in float64.
 
     float32 is computed in float64: a polynomial in 1 / (x + 2) would lose two digits of it.
     """
@@ -104,7 +108,7 @@ def erfc(x: Value) -> Value:
 
 
 def erfinv(x: Value) -> Value:
-    """The inverse of erf on [-1, 1]; largest error measured 3.15 ulp in float32, 2.20 in float64.
+    """The inverse of erf on [-1, 1]; largest error measured 3.19 ulp in float32, 2.38 in float64.
 
     After M. B. Giles, *Approximating the erfinv function* (GPU Computing Gems, 2011): a polynomial in
     w = -log(1 - x**2), in its root in the tails. In float64 that is a guess of seven digits, which one step of Halley's

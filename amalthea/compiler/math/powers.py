@@ -26,7 +26,7 @@ _TWO_THIRDS = (0.6666666666666666, 3.700743415417188e-17)
 
 
 def power(x: Value, y: Value) -> Value:
-    """x ** y with all special cases of IEEE 754's `pow`; largest error measured 0.51 ulp in float32, 0.90 in float64.
+    """x ** y with all special cases of IEEE 754's `pow`; largest error measured 0.51 ulp in float32, 1.01 in float64.
 
     float32 computes 2 ** (y log2 |x|) in float64; float64 computes the logarithm to about 65 bits as a sum of two
     numbers.

@@ -158,7 +158,7 @@ def _wave(x: Value, quarter: int) -> Value:
 
 
 def sin(x: Value) -> Value:
-    """The sine of an angle of any size; largest error measured 1.54 ulp in float32, 0.80 in float64."""
+    """The sine of an angle of any size; largest error measured 1.55 ulp in float32, 0.82 in float64."""
     wave = _wave(x, 0)
     kind = x.bits_kind
     sign = x.bits() & (1 << (31 if kind == "i32" else 63))
@@ -166,12 +166,12 @@ def sin(x: Value) -> Value:
 
 
 def cos(x: Value) -> Value:
-    """The cosine of an angle of any size; largest error measured 1.54 ulp in float32, 0.80 in float64."""
+    """The cosine of an angle of any size; largest error measured 1.54 ulp in float32, 0.82 in float64."""
     return _wave(x, 1)
 
 
 def arctan2(y: Value, x: Value) -> Value:
-    """The angle of (x, y), as IEEE says; largest error measured 1.60 ulp in float32, 1.70 in float64."""
+    """The angle of (x, y), as IEEE says; largest error measured 1.47 ulp in float32, 1.91 in float64."""
     kind = y.kind
     ordinate, abscissa = abs(y), abs(x)
     steep = ordinate > abscissa
