@@ -86,7 +86,7 @@ def _far(x: Value) -> Value:
 
 
 def erf(x: Value) -> Value:
-    """The error function; largest error measured 1.09 ulp in float32, 1.07 in float64."""
+    """The error function; largest error measured 1.16 ulp in float32, 1.07 in float64."""
     size = abs(x)
     if x.kind == "float":
         beyond = 1.0 - exp_moderate(size.at_most(4.0).polynomial(_LOG_ERFC))
