@@ -86,7 +86,7 @@ def _far(x: Value) -> Value:
 
 
 def erf(x: Value) -> Value:
-    """The error function; largest error measured 1.16 ulp in float32, 1.07 in float64."""
+    """The error function; largest error measured 1.18 ulp in float32, 1.07 in float64."""
     size = abs(x)
     if x.kind == "float":
         beyond = 1.0 - exp_moderate(size.at_most(4.0).polynomial(_LOG_ERFC))
@@ -108,7 +108,7 @@ def erfc(x: Value) -> Value:
 
 
 def erfinv(x: Value) -> Value:
-    """The inverse of erf on [-1, 1]; largest error measured 3.19 ulp in float32, 2.38 in float64.
+    """The inverse of erf on [-1, 1]; largest error measured 3.34 ulp in float32, 2.38 in float64.
 
     After M. B. Giles, *Approximating the erfinv function* (GPU Computing Gems, 2011): a polynomial in
     w = -log(1 - x**2), in its root in the tails. In float64 that is a guess of seven digits, which one step of Halley's

@@ -88,7 +88,7 @@ def exp_moderate(x: Value) -> Value:
 
 
 def exp(x: Value, tail: Value | None = None) -> Value:
-    """exp(x), or exp(x + tail) for a tail below 0.1; largest error measured 0.90 ulp in float32, 0.88 in float64.
+    """exp(x), or exp(x + tail) for a tail below 0.1; largest error measured 0.92 ulp in float32, 0.88 in float64.
 
     2 exp(r) is scaled by 2**(n - 1), because 2**n overflows before the result does; results near the subnormal
     numbers are scaled by 2**(n + 63) first, then by 2**-64, so that they are rounded once.
@@ -112,7 +112,7 @@ def _expm1_reduced(r: Value) -> Value:
 
 
 def expm1(x: Value) -> Value:
-    """exp(x) - 1; largest error measured 1.57 ulp in float32, 1.82 in float64.
+    """exp(x) - 1; largest error measured 1.60 ulp in float32, 1.82 in float64.
 
     It is 2**n (exp(r) - 1) + (2**n - 1), in halves because 2**n overflows before the result does.
     """
@@ -125,7 +125,7 @@ def expm1(x: Value) -> Value:
 
 
 def tanh(x: Value) -> Value:
-    """The hyperbolic tangent; largest error measured 2.40 ulp in float32, 2.59 in float64.
+    """The hyperbolic tangent; largest error measured 2.57 ulp in float32, 2.59 in float64.
 
     With m = exp(2 |x|) - 1 it is m / (m + 2), which keeps its precision at 0.
     """
@@ -137,7 +137,7 @@ def tanh(x: Value) -> Value:
 
 
 def sigmoid(x: Value) -> Value:
-    """1 / (1 + exp(-x)); largest error measured 2.36 ulp in float32, 2.33 in float64.
+    """1 / (1 + exp(-x)); largest error measured 2.41 ulp in float32, 2.33 in float64.
 
     Computed with exp(-|x|), which never overflows and gives the left tail its full relative precision.
     """

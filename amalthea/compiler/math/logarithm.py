@@ -62,14 +62,14 @@ def _with_ends(y: Value, x: Value) -> Value:
 
 
 def log(x: Value) -> Value:
-    """The natural logarithm; largest error measured 0.79 ulp in float32, 0.84 in float64."""
+    """The natural logarithm; largest error measured 0.83 ulp in float32, 0.84 in float64."""
     normal, shift = scaled_to_normal(x)
     _, e, m = split(normal)
     return _with_ends(_log_of(m - 1.0, e - shift), x)
 
 
 def log1p(x: Value) -> Value:
-    """log(1 + x); largest error measured 1.37 ulp in float32, 1.38 in float64.
+    """log(1 + x); largest error measured 1.39 ulp in float32, 1.38 in float64.
 
     What rounding took from u = 1 + x is given back to the reduced argument, which next to 0 is then x itself.
     """
