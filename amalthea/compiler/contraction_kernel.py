@@ -38,6 +38,8 @@ class Tiling:
         rows: of that axis in a tile.
         depth_axis: the depth axis that is cut into blocks; -1: the depth is one block.
         depth: of that axis in a block.
+        outside: whether the blocks of the depth are the outermost loop, so that both operands' parts of a block stay
+            in the second cache while all of a small output is added to; otherwise each group runs through all blocks.
         packed: whether the column operand is copied into panels.
         tiles: of rows in a block of rows.
         unroll: steps of the depth written out.
@@ -52,12 +54,13 @@ class Tiling:
     rows: int
     depth_axis: int = -1
     depth: int = 0
+    outside: bool = False
     packed: bool = False
     tiles: int = 1 << 30
     unroll: int = 4
 
     def __str__(self) -> str:
-        blocks = f", depth by {self.depth}" if self.depth_axis >= 0 else ""
+        blocks = f", depth by {self.depth}{' outside' if self.outside else ''}" if self.depth_axis >= 0 else ""
         return (
             f"{self.form}{' (swapped)' if self.swap else ''} {self.rows} x {self.columns} of {self.lanes} lanes{blocks}"
             f"{', packed' if self.packed else ''}, unrolled {self.unroll}"
@@ -208,7 +211,7 @@ class _KernelWriter:
             self.e, self.nest, self.tiling.lanes, self.tiling.form == "dot", self.tiling.unroll, pointwise
         )
         self.blocks = prod(cut.depth_sizes)
-        self.panel = self.partial = ""
+        self.panel = self.partial = self.outer_block = ""
 
     # -- the parallel index -----------------------------------------------------------------------------------------
 
@@ -243,7 +246,16 @@ class _KernelWriter:
         if nest.count("batch") * nest.count("rows") * nest.count("columns"):
             first_group = e.value(f"udiv i64 %lo, {tiles}")
             stop = e.value(f"udiv i64 {e.value(f'add i64 %hi, {tiles - 1}')}, {tiles}")
-            e.loop(first_group, stop, 1, group)
+
+            def block(b: str, carried: list[str]) -> list[str]:
+                self.outer_block = b
+                e.loop(first_group, stop, 1, group)
+                return []
+
+            if self.tiling.outside and self.blocks > 1:
+                e.repeat(self.blocks, block)
+            else:
+                e.loop(first_group, stop, 1, group)
         e.ret()
         extent = cut.groups * tiles if nest.count("batch") * nest.count("rows") * nest.count("columns") else 0
         return finished("contract", e, extent, nest.flops, nest.bytes, str(self.tiling))
@@ -305,7 +317,10 @@ class _KernelWriter:
             self._block(chunk, moved, fresh, done_now, first, last, before, counts)
             return []
 
-        e.repeat(self.blocks, block)
+        if self.outer_block:
+            block(self.outer_block, [])
+        else:
+            e.repeat(self.blocks, block)
 
     def _block(
         self,

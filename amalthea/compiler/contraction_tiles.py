@@ -26,7 +26,7 @@ PORTS = 2
 CACHE_PERIOD = 4096
 """Bytes after which addresses fall on the same set of the first cache again; also a page."""
 
-TILE_CYCLES = 25
+TILE_CYCLES = 40
 """What a tile costs besides its loop: addresses, branches, a mispredicted end."""
 
 THREADS = 4
@@ -137,16 +137,24 @@ def _with_blocks(nest: Nest, tiling: Tiling, target: Target) -> Iterator[Tiling]
     step = cut.vector_axis.steps[column_factor] if cut.vector_axis is not None else 0
     can_pack = len(nest.factors) == 2 and step != 0 and prod(cut.row_sizes) > 1
     for packed in (False, True) if can_pack else (False,):
-        made = replace(tiling, packed=packed)
-        most = max(min(PANEL_BYTES, target.l2 // 4) // (cut.chunk_width * size), 16)
-        if (packed or prod(cut.row_sizes) > 1) and nest.count("depth") > most:
-            made = _block_depth(nest, made, most)
-        if made.depth_axis >= 0 and not nest.plain:
-            rows = prod(axis.size for axis in nest.rows[made.row_axis + 1 :]) * made.rows if nest.rows else 1
-            made = replace(made, tiles=max(PANEL_BYTES // (rows * made.columns * made.lanes * size), 1))
-        elif cut.chunks[0] > 1 and nest.rows:
-            made = replace(made, tiles=_tiles_in_cache(nest, made, target))
-        yield made
+        plain = replace(tiling, packed=packed)
+        made = {plain}
+        for limit in {min(PANEL_BYTES, target.l2 // 4), target.l1 * 2 // 3}:
+            most = max(limit // (cut.chunk_width * size), 16)
+            if (packed or prod(cut.row_sizes) > 1) and nest.count("depth") > most:
+                made.discard(plain)
+                blocked = _block_depth(nest, plain, most)
+                made.add(blocked)
+                if nest.plain and cut.chunks[0] > 1:
+                    made.add(replace(blocked, outside=True))
+        for one in sorted(made, key=repr):
+            if one.depth_axis >= 0 and not nest.plain:
+                rows = prod(axis.size for axis in nest.rows[one.row_axis + 1 :]) * one.rows if nest.rows else 1
+                yield replace(one, tiles=max(PANEL_BYTES // (rows * one.columns * one.lanes * size), 1))
+            elif cut.chunks[0] > 1 and nest.rows:
+                yield replace(one, tiles=_tiles_in_cache(nest, one, target))
+            else:
+                yield one
 
 
 def _block_depth(nest: Nest, tiling: Tiling, most: int) -> Tiling:
@@ -258,21 +266,25 @@ def _row_lines(cut: Cut, target: Target, rows: int) -> float:
         return 0.0
     size = nest.arrays[f].dtype.itemsize
     tiles = min(prod(cut.row_sizes), cut.row_blocks[1])
-    block = tiles * rows * prod(count for _, count in cut.inner_depth) * size
+    now = prod(count for _, count in cut.inner_depth)  # of the depth between two uses of the same row operand
+    block = tiles * rows * now * size
     if block < target.l1 // 3:
         return 0.0
+    later = tiles * rows * size * (now if tiling.outside else nest.count("depth"))
+    each = 2.5 if later <= target.l2 // 2 else 4.0
     if tiling.form == "dot" and tiling.lanes > 1:  # whole vectors at a time
-        return rows * (1.0 if block <= target.l2 // 2 else 5.0)
+        return rows * (1.0 if later <= target.l2 // 2 else 5.0)
     depth_step, row_step = abs(cut.inner_depth[-1][0].steps[f]) * size, abs(nest.rows[-1].steps[f]) * size
     if depth_step < LINE:
         lines = rows * min(max(depth_step, 1), LINE) / LINE
         if row_step < depth_step * cut.inner_depth[-1][1]:  # windows that overlap
             lines /= 2
-    else:
-        lines = rows * min(row_step, LINE) / LINE
-        if depth_step % CACHE_PERIOD == 0:
-            lines *= 2
-    return lines * (2.5 if block <= target.l2 // 2 else 4.0)
+        return lines * each
+    lines = rows * min(row_step, LINE) / LINE
+    panel = now * cut.chunk_width * nest.accumulate.itemsize if tiling.packed else 0
+    if panel + now * LINE > target.l1 * 4 // 5:  # a line is gone before the next tile uses its other elements
+        lines = max(lines, 1.0)
+    return lines * each
 
 
 def _miss(cut: Cut, target: Target, steps: int) -> float:
@@ -288,7 +300,7 @@ def _miss(cut: Cut, target: Target, steps: int) -> float:
     lines = steps * tiling.columns * max(tiling.lanes * size // LINE, 1)
     capacity = target.l1 // LINE // 2
     if tiling.packed:
-        return 0.3 if lines > capacity else 0.0
+        return 0.2 if lines > capacity else 0.0
     stride = abs(cut.inner_depth[-1][0].steps[f]) * size if cut.inner_depth else 0
     if stride >= LINE:
         sets = min(CACHE_PERIOD // gcd(stride, CACHE_PERIOD) * max(tiling.columns, 1), LINE)
@@ -331,7 +343,7 @@ def _first_read(cut: Cut, target: Target, depth: int, columns: int) -> float:
 def _ends(cut: Cut, points: int, blocks: int) -> float:
     """Cycles to keep partial sums, to reduce and to store."""
     nest, tiling = cut.nest, cut.tiling
-    total = 2.0 * points * (blocks - 1)
+    total = (6.0 if tiling.outside else 3.0) * points * (blocks - 1)
     for a in (*nest.operands, *(a for a, _ in nest.results)):
         vector = cut.vector_axis.steps[a] if cut.vector_axis is not None else 0
         total += points * (1.0 if tiling.form == "dot" or vector in (0, 1) else 3.0 * tiling.lanes)
