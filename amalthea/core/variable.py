@@ -6,8 +6,8 @@ import functools
 import itertools
 import math
 import os
-from collections.abc import Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn, TypeVar, cast
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from amalthea.core.context import context, eager_scope
 from amalthea.core.errors import ArgumentError, DTypeError, ShapeError, fail
 from amalthea.core.registry import registry
 from amalthea.core.tensor import Operand, Tensor, alias, as_tensor, is_symbolic
+
+Init = TypeVar("Init", bound=Callable[..., None])
 
 _numbers = itertools.count()
 
@@ -35,7 +37,7 @@ class _Trainability:
     epoch = 0
 
 
-def _or_initial_value(init: Any) -> Any:
+def _or_initial_value(init: Init) -> Init:
     """Let the first argument also be given under TensorFlow's name, `initial_value`."""
 
     @functools.wraps(init)
@@ -46,7 +48,7 @@ def _or_initial_value(init: Any) -> Any:
             kwargs["initializer"] = kwargs.pop("initial_value")
         init(self, *args, **kwargs)
 
-    return with_either_name
+    return cast(Init, with_either_name)
 
 
 class Variable(Operand):

@@ -205,7 +205,9 @@ def _sizes(shape: Any) -> Any:
     """A shape given as a number, a sequence or a tensor."""
     if isinstance(shape, Tensor):
         return tuple(shape.numpy().reshape(-1).tolist())
-    return shape if isinstance(shape, int) else tuple(int(size) for size in shape)
+    if isinstance(shape, list | tuple):
+        return tuple(size.item() if isinstance(size, Tensor) else size for size in shape)
+    return shape
 
 
 __all__ = [

@@ -14,6 +14,7 @@ from amalthea.core.context import context
 from amalthea.core.errors import ArgumentError, DTypeError, ShapeError
 from amalthea.core.function import function
 from amalthea.core.tensor import as_tensor
+from amalthea.ops.random import uniform
 
 N = 50_000
 
@@ -294,7 +295,7 @@ def test_set_random_seed_makes_a_program_repeatable():
 
 
 MISTAKES = [
-    (lambda: random.uniform((2,), dtype="int32"), DTypeError, r"random.uniform.*floating.*randint"),
+    (lambda: uniform((2,), dtype="int32"), DTypeError, r"random.uniform.*floating.*randint"),
     (lambda: random.normal((2,), dtype="bool"), DTypeError, r"random.normal.*floating"),
     (lambda: random.randint((2,), 0, 5, dtype="float32"), DTypeError, r"random.randint.*integer"),
     (lambda: random.randint((2,), 5, 5), ArgumentError, r"random.randint.*less than maxval"),
