@@ -48,6 +48,8 @@ def segment_prod(data: Tensor, segment_ids: Tensor, num_segments: int | None = N
 def _limits(dtype: Any) -> tuple[Any, Any]:
     if dtypes.is_floating(dtype):
         return -math.inf, math.inf
+    if dtype == "bool":
+        return False, True
     info = np.iinfo(dtypes.to_numpy(dtype))
     return info.min, info.max
 

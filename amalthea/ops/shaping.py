@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
 
 from amalthea.core import dtypes
 from amalthea.core.errors import ArgumentError, ShapeError, fail
-from amalthea.core.op import composite, export, nondifferentiable, primitive
+from amalthea.core.op import OpFunction, composite, export, nondifferentiable, primitive, registry
 from amalthea.core.spec import UnknownDim
 from amalthea.core.tensor import Tensor
 from amalthea.ops.samples import values
@@ -155,7 +156,7 @@ def _pieces(g: Tensor, out: Tensor, *xs: Tensor, axis: int) -> list[Tensor]:
     ],
 )
 def concatenate(xs: Sequence[Tensor], axis: int = 0) -> Tensor:
-    """The tensors one after another along an axis, in their common dtype.
+    """The tensors one after another along an axis, in their common dtype; flattened first if `axis` is None.
 
     >>> import amalthea as am
     >>> am.ops.concatenate([[1, 2], [3]]).tolist()
@@ -164,6 +165,22 @@ def concatenate(xs: Sequence[Tensor], axis: int = 0) -> Tensor:
     shape = list(xs[0].shape)
     shape[axis] = sum(x.shape[axis] for x in xs)
     return tensor_of(shape, xs[0].dtype)
+
+
+def _flattening(join: OpFunction[Tensor]) -> OpFunction[Tensor]:
+    """`join` for `axis=None` too, of which the primitive (and each backend) knows nothing."""
+
+    @functools.wraps(join)
+    def flattened(xs: Any, axis: int | None = 0) -> Tensor:
+        if axis is None:
+            return join([reshape(x, (-1,)) for x in xs])
+        return join(xs, axis)
+
+    registry[join.op.name] = flattened
+    return flattened  # type: ignore[return-value]
+
+
+concatenate = _flattening(concatenate)
 
 
 def _pad_gradient(g: Tensor, out: Tensor, x: Tensor, low: Ints, high: Ints, interior: Ints, value: float) -> Tensor:

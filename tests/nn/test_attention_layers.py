@@ -57,6 +57,17 @@ def test_masks_attached_to_the_inputs_are_used_and_kept():
     assert query._keras_mask is not None
 
 
+def test_a_query_mask_that_is_passed_is_applied():
+    # Keras replaces it by the mask attached to the query, here none: docs/decisions/0010-departures.md
+    ours, theirs = twins(lambda k: k.MultiHeadAttention(2, 3), lambda layer: layer(Q, V))
+    y = ours(Q, V, query_mask=Q_MASK)
+    assert_close(y, ours(Q, V, attention_mask=np.broadcast_to(Q_MASK[..., None], (*Q.shape[:2], V.shape[1]))))
+    assert_close(theirs(Q, V, query_mask=Q_MASK), theirs(Q, V))
+    kept = np.asarray(Q_MASK)
+    np.testing.assert_allclose(np.asarray(y)[kept], np.asarray(ours(Q, V))[kept], rtol=1e-5, atol=1e-6)
+    assert np.abs(np.asarray(y)[~kept] - np.asarray(ours(Q, V))[~kept]).max() > 1e-3
+
+
 def test_dropout_only_in_training_and_repeatable():
     layers = [am.layers.MultiHeadAttention(2, 3, dropout=0.5, seed=1) for _ in range(2)]
     for layer in layers:

@@ -12,6 +12,7 @@ import scipy.special
 import amalthea.ops as ops
 from amalthea.core import tree
 from amalthea.core.derivatives import grad
+from amalthea.core.function import function
 from amalthea.core.tensor import KerasTensor, as_tensor
 from amalthea.core.variable import Variable
 
@@ -315,3 +316,11 @@ UNKNOWN = {
 def test_an_unknown_batch_size_stays_unknown(name):
     function, shape = UNKNOWN[name]
     assert tuple(function(KerasTensor((None, 4, 3))).shape) == shape
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, function], ids=["eager", "compiled"])
+def test_concatenating_without_an_axis_flattens(wrap):
+    xs = [np.ones((2, 2), "float32"), np.zeros(3, "float32"), np.float32(5.0)]
+    out = wrap(lambda *xs: ops.concatenate(list(xs), axis=None))(*xs)
+    np.testing.assert_array_equal(out, np.concatenate(xs, axis=None))
+    assert ops.concatenate([KerasTensor((2, 3)), KerasTensor((4,))], axis=None).shape == (10,)

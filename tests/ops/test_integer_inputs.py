@@ -116,3 +116,9 @@ def test_a_histogram_of_infinities():
 
 def test_every_function_is_an_op():
     assert set(FUNCTIONS) <= set(registry)
+
+
+def test_segments_of_bools():
+    data, ids = np.array([True, False, False]), np.array([0, 0, 1])
+    assert ops.segment_max(data, ids, 3).tolist() == [True, False, False]
+    assert ops.segment_min(data, ids, 3).tolist() == [False, False, True]
