@@ -121,11 +121,11 @@ class Primitive(Op):
             if any(isinstance(x, KerasTensor) for x in converted):
                 return self.record(converted, attrs)
             return self.dispatch(converted, attrs)
-        if attrs:
-            key.extend(attrs.values())
         try:
+            if attrs:
+                key.extend([value or repr(value) for value in attrs.values()])  # 0, False, 0.0 and -0.0 are equal keys
             plan = self.plans.get(tuple(key))
-        except TypeError:
+        except (TypeError, ValueError):  # a list or an array
             return self.dispatch(inputs, freeze(attrs))
         if plan is None:
             plan = self.plan(inputs, attrs)
@@ -178,7 +178,7 @@ class Primitive(Op):
         check_alive(self.name, tensors)
         key = (
             *[(type(x) if type(x) in NUMBERS else (x.shape, str(x.dtype))) for x in tensors],
-            *attrs.values(),
+            *[value or repr(value) for value in attrs.values()],
         )
         plan = self.plans.get(key)
         if plan is None:

@@ -89,3 +89,17 @@ def test_the_sign_of_zero_survives():
     one = as_tensor([1.0])
     assert np.signbit((one * 0.0).numpy()).tolist() == [False]
     assert np.signbit((one * -0.0).numpy()).tolist() == [True]
+
+
+def test_the_sign_of_a_zero_among_the_attributes_survives():
+    from amalthea import ops
+    from amalthea.core.function import function
+    from amalthea.core.tensor import as_tensor
+
+    def padded(value):
+        return lambda x: ops.pad(x, ((0, 1),), constant_values=value)
+
+    for call in (lambda f: f, function):
+        for value in (0.0, -0.0, 0.0):
+            result = call(padded(value))(as_tensor([1.0])).numpy()
+            assert np.signbit(result).tolist() == [False, value.hex().startswith("-")]

@@ -34,7 +34,7 @@ def constant_pad(x: np.ndarray, low: Ints, high: Ints, interior: Ints, value: fl
         spread = size + (size - 1) * between if size else 0
         places.append(slice(before, before + spread, between + 1))
         shape.append(before + spread + after)
-    out = np.full(shape, value, dtype=x.dtype) if value else np.zeros(shape, dtype=x.dtype)
+    out = np.full(shape, value, dtype=x.dtype)
     out[tuple(places)] = x
     return out
 

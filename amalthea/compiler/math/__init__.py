@@ -1,9 +1,10 @@
 """Elementary and special functions as branch-free LLVM code for scalars and vectors of float32 and float64.
 
 Each function takes and returns `Value`s and works on any number of lanes; no libm is called, so LLVM vectorises loops
-with them. The largest errors stated were measured on processors with fused multiply-add: in float32 on every
-61st bit pattern and, but for erfc, on most numbers from 2**-8 to 16; in float64 on some ten million numbers against
-NumPy's longer types, erf, erfc and erfinv on some ten thousand against mpmath; of two arguments on a few million pairs. `tests/compiler/test_math.py` measures them on a sample.
+with them. The largest errors stated were measured on processors with fused multiply-add: in float32 on every 61st bit
+pattern and, but for erfc, on most numbers from 2**-8 to 16; in float64 on some ten million numbers against NumPy's
+longer types, erf, erfc and erfinv on some ten thousand against mpmath; of two arguments on a few million pairs.
+`tests/compiler/test_math.py` measures them on a sample.
 """
 
 from __future__ import annotations
