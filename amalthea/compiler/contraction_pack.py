@@ -93,48 +93,65 @@ def _transpose(
     along, to = View(dtype, 1, 0, ()), View(accumulate, 1, 0, (), padded=True)
     squares = count // lanes if isinstance(count, int) else e.value(f"udiv i64 {count}, {lanes}")
 
-    for j in range(vectors):
-        here = min(valid - j * lanes, lanes)
+    def vector(j: str | None, here: int) -> None:
+        """Columns `j * lanes` and on (None: of the last, incomplete vector), of which `here` exist."""
+        last = valid // lanes * lanes
+        first = last * step if j is None else e.value(f"mul nuw nsw i64 {j}, {lanes * step}")
+        first_out = last if j is None else e.value(f"mul nuw nsw i64 {j}, {lanes}")
+        begin, end = code.at(along, source, first), code.at(to, goal, first_out)
 
-        def square(k: str, carried: list[str], j: int = j, here: int = here) -> list[str]:
+        def square(k: str, carried: list[str]) -> list[str]:
             start = e.value(f"mul nuw nsw i64 {k}, {lanes}")
-            a = code.at(along, source, start)
-            b = code.at(to, goal, e.value(f"mul nuw nsw i64 {start}, {goal_step}"))
-            rows = [
-                code.load(along, a, (j * lanes + c) * step, lanes, accumulate, lanes) if c < here else zero
-                for c in range(lanes)
-            ]
-            half = 1
-            while half < lanes:
-                low = ", ".join(f"i32 {p if not p & half else (p ^ half) + lanes}" for p in range(lanes))
-                high = ", ".join(f"i32 {p | half if not p & half else p + lanes}" for p in range(lanes))
-                for i in range(lanes):
-                    if not i & half:
-                        pair = f"{kind} {rows[i]}, {kind} {rows[i | half]}"
-                        first = e.value(f"shufflevector {pair}, <{lanes} x i32> <{low}>")
-                        second = e.value(f"shufflevector {pair}, <{lanes} x i32> <{high}>")
-                        rows[i], rows[i | half] = first, second
-                half *= 2
-            for i, row in enumerate(rows):
-                code.store(to, b, i * goal_step + j * lanes, lanes, row, lanes)
+            a = code.at(along, begin, start)
+            b = code.at(to, end, e.value(f"mul nuw nsw i64 {start}, {goal_step}"))
+            rows = [code.load(along, a, c * step, lanes, accumulate, lanes) if c < here else zero for c in range(lanes)]
+            for i, row in enumerate(_turned(code, kind, rows)):
+                code.store(to, b, i * goal_step, lanes, row, lanes)
             return []
 
         if squares:
             e.loop("0", str(squares), 1, square)
         if isinstance(count, int) and count % lanes == 0:
-            continue
+            return
         done = str(count // lanes * lanes) if isinstance(count, int) else e.value(f"mul i64 {squares}, {lanes}")
 
-        def rest(k: str, carried: list[str], j: int = j, here: int = here) -> list[str]:
-            b = code.at(to, goal, e.value(f"mul nuw nsw i64 {k}, {goal_step}"))
+        def rest(k: str, carried: list[str]) -> list[str]:
+            b = code.at(to, end, e.value(f"mul nuw nsw i64 {k}, {goal_step}"))
+            a = code.at(along, begin, k)
             for c in range(lanes):
                 value = literal(0, accumulate)
                 if c < here:
-                    a = code.at(along, code.at(along, source, k), (j * lanes + c) * step)
-                    one = e.value(f"load {llvm_type(dtype)}, ptr {a}, align {dtype.itemsize}")
+                    address = code.at(along, a, c * step)
+                    one = e.value(f"load {llvm_type(dtype)}, ptr {address}, align {dtype.itemsize}")
                     value = convert(e, one, dtype, accumulate)
-                address = code.at(to, b, j * lanes + c)
+                address = code.at(to, b, c)
                 e.line(f"store {llvm_type(accumulate)} {value}, ptr {address}, align {accumulate.itemsize}")
             return []
 
         e.loop(done, str(count), 1, rest)
+
+    def whole(j: str, carried: list[str]) -> list[str]:
+        vector(j, lanes)
+        return []
+
+    if valid >= lanes:
+        e.loop("0", str(valid // lanes), 1, whole)
+    if valid % lanes:
+        vector(None, valid % lanes)
+
+
+def _turned(code: TileCode, kind: str, rows: list[str]) -> list[str]:
+    """The columns of a square of vectors, by exchanging halves, quarters and so on: log2(lanes) rounds of shuffles."""
+    e, lanes = code.e, code.lanes
+    rows, half = list(rows), 1
+    while half < lanes:
+        low = ", ".join(f"i32 {p if not p & half else (p ^ half) + lanes}" for p in range(lanes))
+        high = ", ".join(f"i32 {p | half if not p & half else p + lanes}" for p in range(lanes))
+        for i in range(lanes):
+            if not i & half:
+                pair = f"{kind} {rows[i]}, {kind} {rows[i | half]}"
+                first = e.value(f"shufflevector {pair}, <{lanes} x i32> <{low}>")
+                second = e.value(f"shufflevector {pair}, <{lanes} x i32> <{high}>")
+                rows[i], rows[i | half] = first, second
+        half *= 2
+    return rows

@@ -136,10 +136,13 @@ def _with_blocks(nest: Nest, tiling: Tiling, target: Target) -> Iterator[Tiling]
     column_factor = nest.factors[-1]
     step = cut.vector_axis.steps[column_factor] if cut.vector_axis is not None else 0
     can_pack = len(nest.factors) == 2 and step != 0 and prod(cut.row_sizes) > 1
+    limits = [min(PANEL_BYTES, target.l2 // 4)]
+    if nest.depth and abs(nest.depth[-1].steps[nest.factors[0]]) != 1:
+        limits.append(target.l1 * 2 // 3)  # so that lines of the row operand stay until the next tile uses their rest
     for packed in (False, True) if can_pack else (False,):
         plain = replace(tiling, packed=packed)
         made = {plain}
-        for limit in {min(PANEL_BYTES, target.l2 // 4), target.l1 * 2 // 3}:
+        for limit in limits:
             most = max(limit // (cut.chunk_width * size), 16)
             if (packed or prod(cut.row_sizes) > 1) and nest.count("depth") > most:
                 made.discard(plain)
@@ -211,7 +214,7 @@ def cost(nest: Nest, tiling: Tiling, target: Target) -> float:
             group += tiles_of_kind * (
                 steps * (_step(cut, target, rows, chunk.columns, miss) + _row_lines(cut, target, rows))
                 + TILE_CYCLES * blocks
-                + _ends(cut, rows * chunk.columns, blocks)
+                + _ends(cut, target, rows * chunk.columns, blocks)
             )
         once = _packing(cut, depth, chunk.columns) + _first_read(cut, target, depth, chunk.columns)
         group += cut.row_blocks[0] * once
@@ -340,10 +343,14 @@ def _first_read(cut: Cut, target: Target, depth: int, columns: int) -> float:
     return lines * (10.0 + 8.0 / columns)
 
 
-def _ends(cut: Cut, points: int, blocks: int) -> float:
+def _ends(cut: Cut, target: Target, points: int, blocks: int) -> float:
     """Cycles to keep partial sums, to reduce and to store."""
     nest, tiling = cut.nest, cut.tiling
-    total = (6.0 if tiling.outside else 3.0) * points * (blocks - 1)
+    again = 3.0  # to load and store the sums of a block of the depth
+    if tiling.outside:
+        written = nest.count("batch") * nest.count("rows") * nest.count("columns") * nest.accumulate.itemsize
+        again = 6.0 if written <= target.l2 // 2 else 16.0
+    total = again * points * (blocks - 1)
     for a in (*nest.operands, *(a for a, _ in nest.results)):
         vector = cut.vector_axis.steps[a] if cut.vector_axis is not None else 0
         total += points * (1.0 if tiling.form == "dot" or vector in (0, 1) else 3.0 * tiling.lanes)
