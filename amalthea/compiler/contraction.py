@@ -12,9 +12,20 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from amalthea.compiler.contraction_kernel import Tiling, parts_of, write_kernel
-from amalthea.compiler.contraction_nest import Array, Axis, Contraction, Epilogue, Nest, Step, Strides, nest_of
+from amalthea.compiler.contraction_nest import (
+    Array,
+    Axis,
+    Constant,
+    Contraction,
+    Epilogue,
+    Nest,
+    Step,
+    Strides,
+    nest_of,
+)
 from amalthea.compiler.contraction_tile import Emit
-from amalthea.compiler.contraction_tiles import tilings
+from amalthea.compiler.contraction_tiles import cost, tilings
+from amalthea.compiler.contraction_turned import can_turn, turned, turning_cycles, turning_kernel
 from amalthea.compiler.kernel_code import KernelCode
 from amalthea.compiler.target import Target
 from amalthea.core import dtypes
@@ -22,6 +33,9 @@ from amalthea.core.dtypes import DType
 
 SPLIT_PARTS = 16
 """Into how many parts a long depth is split where the output alone would give fewer."""
+
+TURN_FLOPS = 1 << 24
+"""The least work for which an operand may be turned around beforehand; less is not worth a meeting of the threads."""
 
 SPLIT_DEPTH = 512
 """The least depth that is split."""
@@ -72,6 +86,9 @@ def generate(
     nest = nest_of(contraction)
     chosen = tiling or tilings(nest, target)[0]
     if tiling is None:
+        around = generate_turned(nest, chosen, target, pointwise)
+        if around is not None:
+            return around
         split = _split(nest, parts_of(nest, chosen))
         if split is not None:
             return _generate_split(nest, *split, target, pointwise)
@@ -85,6 +102,29 @@ def choices(contraction: Contraction, target: Target, limit: int = 8) -> list[Ti
 
 def _names(nest: Nest) -> tuple[str, ...]:
     return tuple(array.name for array in nest.arrays)
+
+
+def generate_turned(
+    nest: Nest, chosen: Tiling, target: Target, pointwise: Emit | None, always: bool = False
+) -> Generated | None:
+    """A kernel that turns the row operand around and one for the sums; None where that is not possible or not faster.
+
+    Args:
+        nest, target, pointwise: as for `generate`.
+        chosen: the best tiling without turning, to compare with.
+        always: wherever it is possible.
+    """
+    oriented = nest.swapped() if chosen.swap else nest
+    if chosen.form != "outer" or not can_turn(oriented) or (nest.flops < TURN_FLOPS and not always):
+        return None
+    other, size = turned(oriented, target)
+    tiling = tilings(other, target)[0]
+    priced = cost(other, tiling, target) + turning_cycles(oriented, target)
+    if priced > cost(nest, chosen, target) and not always:
+        return None
+    first, second = turning_kernel(oriented, target), write_kernel(other, tiling, target, pointwise)
+    source = oriented.arrays[oriented.factors[0]].name
+    return Generated((first, second), ((source, "scratch0"), _names(other)), (size,))
 
 
 # -- a long depth with a small output ------------------------------------------------------------------------------
@@ -236,6 +276,7 @@ def with_epilogue(contraction: Contraction, epilogue: Epilogue) -> Contraction:
 
 
 __all__ = [
+    "Constant",
     "Contraction",
     "Epilogue",
     "Generated",

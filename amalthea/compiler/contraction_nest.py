@@ -30,18 +30,26 @@ class Strides:
 
 
 @dataclass(frozen=True)
+class Constant:
+    """A number among the arguments of a step."""
+
+    value: float | int | bool
+    dtype: DType
+
+
+@dataclass(frozen=True)
 class Step:
     """One pointwise op of an epilogue: `op` on earlier values, giving a value of `dtype`.
 
     Attributes:
         op: a primitive's name.
-        args: indices of values: 0 is the sum, then the operands, then the results of earlier steps.
+        args: indices of values (0 is the sum, then the operands, then the results of earlier steps), or constants.
         dtype: of the value that it gives.
         attrs: attributes of the primitive.
     """
 
     op: str
-    args: tuple[int, ...]
+    args: tuple[int | Constant, ...]
     dtype: DType
     attrs: Mapping[str, Any] = field(default_factory=dict)
 

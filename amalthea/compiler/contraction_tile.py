@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from amalthea.compiler.contraction_nest import Axis, Nest
+from amalthea.compiler.contraction_nest import Axis, Constant, Nest
 from amalthea.compiler.emitter import Emitter, literal, llvm_type
 from amalthea.core import dtypes
 from amalthea.core.dtypes import DType
@@ -277,7 +277,14 @@ class TileCode:
                     kinds.append(view.dtype)
                 for step in nest.steps:
                     assert self.pointwise is not None
-                    arguments, given = [values[i] for i in step.args], [kinds[i] for i in step.args]
+                    arguments, given = [], []
+                    for i in step.args:
+                        if isinstance(i, Constant):
+                            arguments.append(self.splat(literal(i.value, i.dtype), i.dtype, lanes))
+                            given.append(i.dtype)
+                        else:
+                            arguments.append(values[i])
+                            given.append(kinds[i])
                     values.append(self.pointwise(self.e, step.op, arguments, given, step.dtype, lanes, step.attrs))
                     kinds.append(step.dtype)
                 for a, index in nest.results:

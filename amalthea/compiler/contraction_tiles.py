@@ -287,7 +287,7 @@ def _row_lines(cut: Cut, target: Target, rows: int) -> float:
     panel = now * cut.chunk_width * nest.accumulate.itemsize if tiling.packed else 0
     if panel + now * LINE > target.l1 * 4 // 5:  # a line is gone before the next tile uses its other elements
         lines = max(lines, 1.0)
-    return lines * each
+    return lines * (each + (2.0 if depth_step >= CACHE_PERIOD else 0.0))  # another page at every step
 
 
 def _miss(cut: Cut, target: Target, steps: int) -> float:

@@ -11,7 +11,7 @@ from math import prod
 
 import numpy as np
 
-from amalthea.compiler.contraction import Contraction, Generated, generate
+from amalthea.compiler.contraction import Contraction, Generated, Tiling, generate
 from amalthea.compiler.contraction_nest import Strides
 from amalthea.compiler.engine import Loaded, compile_module
 from amalthea.compiler.target import Target
@@ -102,14 +102,19 @@ def reference(c: Contraction, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def computed(
-    c: Contraction, target: Target, splits: Sequence[float] = (), at_end: bool = True, tiling: object = None
+    c: Contraction,
+    target: Target,
+    splits: Sequence[float] = (),
+    at_end: bool = True,
+    tiling: Tiling | None = None,
+    generated: Generated | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """What the kernels give and what is right, over batch + rows + columns."""
     x = guarded(values_of(extent_of(c.x, c.batch + c.rows + c.depth), str(c.dtype), 1), at_end)
     y = guarded(values_of(extent_of(c.y, c.batch + c.depth + c.columns), str(c.dtype), 2), at_end)
     sizes = c.batch + c.rows + c.columns
     out = guarded(np.full(extent_of(c.out, sizes), 77, dtypes.to_numpy(c.result_dtype)), at_end)
-    run(generate(c, target, tiling=tiling), target, {"x": x, "y": y, "out0": out}, splits)  # type: ignore[arg-type]
+    run(generated or generate(c, target, tiling=tiling), target, {"x": x, "y": y, "out0": out}, splits)
     written = np.zeros(out.size, bool)
     seen(written, c.out, sizes)[...] = True
     assert np.all(out[~written] == 77), "wrote outside of the output"

@@ -8,14 +8,20 @@ import numpy as np
 import pytest
 
 from amalthea.backends.numpy import convolution as numpy_convolution
-from amalthea.compiler.contraction import choices, contiguous, from_subscripts, generate, with_epilogue
+from amalthea.compiler.contraction import (
+    choices,
+    contiguous,
+    from_subscripts,
+    generate,
+    generate_turned,
+    with_epilogue,
+)
 from amalthea.compiler.contraction_convolution import (
     convolution,
     convolution_input_gradient,
     convolution_kernel_gradient,
 )
-from amalthea.compiler.contraction_nest import Contraction, Epilogue, Step, Strides
-from amalthea.compiler.emitter import llvm_type
+from amalthea.compiler.contraction_nest import Constant, Contraction, Epilogue, Step, Strides, nest_of
 from amalthea.compiler.target import Target
 from amalthea.core.dtypes import DType, float32
 from tests.compiler.contraction_runner import check, computed, guarded, run, values_of
@@ -124,6 +130,18 @@ def test_a_long_depth_is_shared(depth: tuple[int, ...]) -> None:
     check(c, HOST, splits=(0.2, 0.5))
 
 
+@pytest.mark.parametrize(("batch", "sizes"), [((), (300, 256, 400)), ((), (273, 301, 259)), ((3,), (130, 140, 200))])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float64"])
+def test_an_operand_is_turned_around_beforehand(batch, sizes, dtype) -> None:
+    m, k, n = sizes
+    b = "b" * len(batch)
+    c = from_subscripts(f"{b}km,{b}kn->{b}mn", (*batch, k, m), (*batch, k, n), DType(dtype))
+    chosen = next(t for t in choices(c, HOST, limit=200) if t.form == "outer" and not t.swap)
+    made = generate_turned(nest_of(c), chosen, HOST, None, always=True)
+    assert made is not None and made.kernels[0].name.startswith("turn_")
+    check(c, HOST, splits=(0.3, 0.5), generated=made)
+
+
 def test_every_choice_computes_the_same() -> None:
     c = from_subscripts("ij,jk->ik", (23, 40), (40, 70), float32)
     found = choices(c, HOST, limit=400)
@@ -213,17 +231,6 @@ def _compare(contractions, x: np.ndarray, y: np.ndarray, right: np.ndarray) -> N
 # -- epilogues -------------------------------------------------------------------------------------------------------
 
 
-def _pointwise(e, op, arguments, kinds, dtype, lanes=1, attrs=None):
-    kind = llvm_type(dtype, lanes)
-    if op == "add":
-        return e.value(f"fadd {kind} {arguments[0]}, {arguments[1]}")
-    assert op == "relu"
-    zero = "zeroinitializer" if lanes > 1 else "0.0"
-    positive = e.value(f"fcmp ogt {kind} {arguments[0]}, {zero}")
-    condition = "i1" if lanes == 1 else f"<{lanes} x i1>"
-    return e.value(f"select {condition} {positive}, {kind} {arguments[0]}, {kind} {zero}")
-
-
 @pytest.mark.parametrize(
     ("subscripts", "x", "y"),
     [
@@ -241,12 +248,16 @@ def test_epilogues(subscripts, x, y) -> None:
     half = DType("bfloat16")
     epilogue = Epilogue(
         operands=((float32, Strides((0, 1))), (float32, Strides((n, 1)))),
-        steps=(Step("add", (0, 1), float32), Step("relu", (3,), float32), Step("add", (4, 2), float32)),
+        steps=(
+            Step("add", (0, 1), float32),
+            Step("maximum", (3, Constant(0, float32)), float32),
+            Step("add", (4, 2), float32),
+        ),
         results=((5, float32, Strides((n, 1))), (3, half, Strides((1, m)))),
     )
     a, b, bias, other = (values_of(s, "float32", i) for i, s in enumerate((x[0] * x[1], y[0] * y[1], n, m * n)))
     first, second = guarded(np.zeros((m, n), np.float32), True), guarded(np.zeros((n, m), half.as_numpy_dtype), True)
-    made = generate(with_epilogue(c, epilogue), HOST, pointwise=_pointwise)
+    made = generate(with_epilogue(c, epilogue), HOST)
     arrays = {"x": a, "y": b, "operand0": bias, "operand1": other, "out0": first, "out1": second}
     run(made, HOST, {k: v if k.startswith("out") else guarded(v, True) for k, v in arrays.items()}, (0.3, 0.6))
     sums = np.einsum(subscripts, a.reshape(x).astype(float), b.reshape(y).astype(float)) + bias
