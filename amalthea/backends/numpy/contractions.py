@@ -22,6 +22,7 @@ class Plan(NamedTuple):
     x_free: int
     y_free: int
     summed: int
+    is_matmul: bool  # it is what np.matmul does to the operands as they are
 
 
 @functools.lru_cache(maxsize=4096)
@@ -37,25 +38,22 @@ def plan_of(subscripts: str) -> Plan:
         axes = tuple(term.index(c) for c in letters)
         return None if axes == tuple(range(len(axes))) else axes
 
-    made = "".join(batch + x_free + y_free)
-    return Plan(
+    orders = (
         order(x, batch + x_free + summed),
         order(y, batch + summed + y_free),
-        order(made, list(out)),
-        len(batch),
-        len(x_free),
-        len(y_free),
-        len(summed),
+        order("".join(batch + x_free + y_free), list(out)),
     )
+    counts = (len(batch), len(x_free), len(y_free), len(summed))
+    return Plan(*orders, *counts, orders == (None, None, None) and counts[1:] == (1, 1, 1))
 
 
 def contract(x: np.ndarray, y: np.ndarray, *, subscripts: str) -> np.ndarray:
-    if subscripts == "ij,jk->ik" and x.dtype.char in "fd":
-        return np.matmul(x, y)
+    plan = plan_of(subscripts)
     dtype = x.dtype
+    if plan.is_matmul and dtype.char in "fd":
+        return np.matmul(x, y)
     if dtype in _NARROW or dtype.kind == "V":  # bfloat16 and the like are of kind V
         return contract(x.astype(np.float32), y.astype(np.float32), subscripts=subscripts).astype(dtype)
-    plan = plan_of(subscripts)
     if plan.x_order is not None:
         x = x.transpose(plan.x_order)
     if plan.y_order is not None:
