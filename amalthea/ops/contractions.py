@@ -27,10 +27,10 @@ LETTERS = string.ascii_letters
 
 
 @functools.lru_cache
-def _same_batch(rank: int) -> str:
-    """The subscripts of a matmul of two tensors of this rank with equal batch axes."""
+def _plain_product(rank: int) -> dict[str, str]:
+    """The attributes of the contraction that multiplies two tensors of this rank with equal batch axes."""
     batch = LETTERS[: rank - 2]
-    return f"{batch}ij,{batch}jk->{batch}ik"
+    return {"subscripts": f"{batch}yz,{batch}zw->{batch}yw"} if batch else {"subscripts": "ij,jk->ik"}
 
 
 @functools.lru_cache(maxsize=4096)
@@ -189,11 +189,10 @@ def matmul(x1: Tensor, x2: Tensor) -> Tensor:
     [21.0, 43.0]
     """
     shape_x, shape_y = x1.shape, x2.shape
-    if len(shape_x) == 2 == len(shape_y) and shape_x[1] == shape_y[0] and x1.dtype != "int8":
-        return contract(x1, x2, "ij,jk->ik")
-    if len(shape_x) == len(shape_y) > 2 and shape_x[:-2] == shape_y[:-2] and shape_x[-1] == shape_y[-2]:
-        if x1.dtype != "int8":
-            return contract(x1, x2, _same_batch(len(shape_x)))
+    rank = len(shape_x)
+    if rank == len(shape_y) > 1 and shape_x[-1] == shape_y[-2] and shape_x[:-2] == shape_y[:-2] and x1.dtype != "int8":
+        usual: Tensor = contract.op.dispatch((x1, x2), _plain_product(rank))  # without binding arguments
+        return usual
     if not shape_x or not shape_y:
         _fail_shapes("matmul", "a scalar cannot be an argument", x1, x2, "use x1 * x2")
     if _differ(shape_x[-1], shape_y[-2] if len(shape_y) > 1 else shape_y[0]):
