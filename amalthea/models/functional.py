@@ -309,7 +309,9 @@ class Functional(Model):
                 f"the input '{ref.name}' of model '{self.name}' takes tensors of shape {wanted}",
                 where="Model.call",
                 received=f"shape {tuple(x.shape) if hasattr(x, 'shape') else found}",
-                fix="add the batch axis: x[None]" if missing_batch else f"reshape the data to (batch, *{wanted[1:]})",
+                fix="add the batch axis: x[None]"
+                if missing_batch
+                else f"reshape the data to ({', '.join(['batch', *map(str, wanted[1:])])})",
             )
         mask = getattr(x, "_keras_mask", None)
         if mask is not None and tensor is not x:
