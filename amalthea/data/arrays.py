@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, overload
 
 import numpy as np
 
 from amalthea.core import tree
 from amalthea.core.errors import ArgumentError, fail
-from amalthea.data.batches import is_arraylike, pack_x_y_sample_weight, to_array
+from amalthea.data.batches import is_arraylike, pack_x_y_sample_weight, to_array, to_batch
 from amalthea.data.order import permutation
 from amalthea.data.protocol import DataAdapter
 from amalthea.data.weights import class_weight_to_sample_weight
@@ -73,21 +73,27 @@ class ArrayAdapter(DataAdapter):
         return self._batch_size
 
     def first(self) -> Any:
-        return self._cut(slice(0, min(self._batch_size, self.samples)))
+        return self.cut(slice(0, min(self._batch_size, self.samples)))
 
     def batches(self) -> Iterator[Any]:
-        size, total = self._batch_size, self.samples
-        order = permutation(total) if self._shuffle and self._shuffle != "batch" else None
-        for start in range(0, total, size):
-            stop = min(start + size, total)
-            if order is not None:
-                yield self._cut(order[start:stop])
-            elif self._shuffle == "batch":
-                yield self._cut(permutation(stop - start) + start)
-            else:
-                yield self._cut(slice(start, stop))
+        rows = self.rows()
+        for i in range(len(rows)):
+            yield rows.cut(i)
 
-    def _cut(self, index: Any) -> Any:
+    def rows(self) -> Rows:
+        return Rows(self, self._order(), 0, self._num_batches)
+
+    def _order(self) -> np.ndarray | None:
+        if not self._shuffle:
+            return None
+        if self._shuffle != "batch":
+            return permutation(self.samples)
+        starts = range(0, self.samples, self._batch_size)
+        return np.concatenate([permutation(min(self._batch_size, self.samples - at)) + at for at in starts])
+
+    def cut(self, index: Any) -> Any:
+        """The samples at these places: a slice or an array of integers."""
+
         def cut(array: np.ndarray | None) -> np.ndarray | None:
             return None if array is None else array[index]
 
@@ -97,6 +103,56 @@ class ArrayAdapter(DataAdapter):
         if type(data) is tuple and all(part is None or isinstance(part, np.ndarray) for part in data):
             return tuple([cut(part) for part in data])
         return tree.map_structure(cut, data)
+
+
+class Rows(Sequence[Any]):
+    """Batches of one pass over arrays, cut only when they are asked for.
+
+    Args:
+        adapter: the arrays.
+        order: places of the samples in the order in which they are visited, an int array of shape (samples,); None is
+            the order of the arrays.
+        begin, end: the batches that are meant, counted in the pass.
+
+    An item is a batch of Tensors. A program that runs many steps takes `adapter.data` and `order` as they are instead.
+
+    >>> rows = ArrayAdapter(np.zeros((5, 2)), batch_size=2).rows()
+    >>> [tuple(batch.shape) for batch in rows], len(rows[1:]), rows.full
+    ([(2, 2), (2, 2), (1, 2)], 2, 2)
+    """
+
+    def __init__(self, adapter: ArrayAdapter, order: np.ndarray | None, begin: int, end: int) -> None:
+        self.adapter, self.order = adapter, order
+        self.begin, self.end = begin, end
+
+    def __len__(self) -> int:
+        return self.end - self.begin
+
+    @overload
+    def __getitem__(self, index: int) -> Any: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Rows: ...
+
+    def __getitem__(self, index: int | slice) -> Any:
+        if isinstance(index, slice):
+            places = range(self.begin, self.end)[index]
+            if places.step != 1:
+                fail(ArgumentError, "only neighbouring batches can be taken", where="Rows", received=repr(index))
+            return Rows(self.adapter, self.order, places.start, max(places.start, places.stop))
+        return to_batch(self.cut(index), self.adapter.where)
+
+    def cut(self, index: int) -> Any:
+        """A batch as arrays; slices of the adapter's own where the order is theirs."""
+        size = self.adapter.batch_size
+        start = range(self.begin, self.end)[index] * size
+        stop = min(start + size, self.adapter.samples)
+        return self.adapter.cut(slice(start, stop) if self.order is None else self.order[start:stop])
+
+    @property
+    def full(self) -> int:
+        """How many of them, counted from the first, have as many samples as the batch size says."""
+        return max(min(self.end, self.adapter.samples // self.adapter.batch_size) - self.begin, 0)
 
 
 def convert(structure: Any, argument: str, where: str) -> Any:

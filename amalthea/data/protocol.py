@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from amalthea.data.arrays import Rows
 
 
 class DataAdapter(ABC):
@@ -46,6 +49,10 @@ class DataAdapter(ABC):
     @abstractmethod
     def batches(self) -> Iterator[Any]:
         """Begin a pass over the data and yield its batches."""
+
+    def rows(self) -> Rows | None:
+        """Begin a pass over data that lies in memory, as batches that are not cut yet; None where it does not."""
+        return None
 
     def first(self) -> Any:
         """The first batch, without using it up: shapes and dtypes are read from it before training."""

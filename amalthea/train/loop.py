@@ -6,28 +6,29 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
+from amalthea.data.arrays import Rows
 from amalthea.data.batches import to_batch
 from amalthea.data.protocol import DataAdapter
 
-SHORT, LONG, MOST = 0.025, 0.2, 256
-"""Seconds below which an execution grows, above which it shrinks, and the most steps it may have."""
+TARGET, MOST, FASTER = 0.1, 1 << 14, 8
+"""Seconds that an execution aims at; the most steps that it may have, and times as many as the one before."""
 
 
 class Execution:
     """How many steps run between two calls of the callbacks.
 
     Args:
-        steps: a number, or `"auto"`: then executions grow while they are short, so that callbacks cost little and
-            progress stays live.
+        steps: a number, or `"auto"`: then executions have as many steps as take a tenth of a second, so that callbacks
+            cost little and progress stays live.
 
     >>> execution = Execution("auto")
     >>> execution.note(0.001, 1)
     >>> execution.steps
-    2
+    8
     """
 
     def __init__(self, steps: int | str = 1) -> None:
@@ -36,12 +37,10 @@ class Execution:
 
     def note(self, seconds: float, steps: int) -> None:
         """Note how long an execution took."""
-        if not self.adapts or steps < self.steps:
+        if not self.adapts or (steps < self.steps and seconds < TARGET):
             return
-        if seconds < SHORT:
-            self.steps = min(self.steps * 2, MOST)
-        elif seconds > LONG:
-            self.steps = max(self.steps // 2, 1)
+        fitting = int(TARGET * steps / max(seconds, 1e-9))
+        self.steps = max(1, min(fitting, steps * FASTER, MOST))
 
 
 class Epochs:
@@ -67,7 +66,8 @@ class Epochs:
         self.execution = execution or Execution()
         self._asked = steps_per_epoch
         self._steps = steps_per_epoch or adapter.num_batches
-        self._iterator: Iterator[Any] | None = None
+        self._rows: Rows | None = None  # what is left of this pass, where the data is in memory
+        self._iterator: Iterator[Any] | None = None  # where it is not
         self._taken = 0
 
     @property
@@ -75,15 +75,15 @@ class Epochs:
         """Number of batches in an epoch, or None where it is not known yet."""
         return self._steps
 
-    def epoch(self) -> Iterator[tuple[int, int, list[Any]]]:
+    def epoch(self) -> Iterator[tuple[int, int, Sequence[Any]]]:
         """Yield `(first step, last step, batches)`, with as many batches as one execution takes."""
         self.adapter.on_epoch_begin()
-        if self._iterator is None or self._asked is None:
+        if not self._begun or self._asked is None:
             self._restart()
         seen = 0
         while self._steps is None or seen < self._steps:
             wanted = self.execution.steps if self._steps is None else min(self.execution.steps, self._steps - seen)
-            batches = [to_batch(batch, self.adapter.where) for batch in islice(self._iterator, wanted)]  # type: ignore[arg-type]
+            batches = self._take(wanted)
             if not batches and seen == 0 and self._taken and self.adapter.restarts:
                 # the epoch before ended with the last batch of the data
                 self._restart()
@@ -98,11 +98,12 @@ class Epochs:
                 break
         if self._asked is not None and seen < self._asked:
             self._warn(seen)
-            self._iterator = None if self.adapter.restarts else self._iterator
+            if self.adapter.restarts:
+                self._rows = self._iterator = None
         elif self._steps is None and seen and self.adapter.restarts:
             self._steps = seen
         if self._taken == self.adapter.num_batches:
-            self._iterator = None
+            self._rows = self._iterator = None
         self.adapter.on_epoch_end()
 
     def rewind(self) -> None:
@@ -115,12 +116,23 @@ class Epochs:
         close = getattr(self._iterator, "close", None)
         if close is not None:
             close()
-        self._iterator = None
+        self._rows = self._iterator = None
+
+    @property
+    def _begun(self) -> bool:
+        return self._rows is not None or self._iterator is not None
 
     def _restart(self) -> None:
         self.close()
-        self._iterator = iter(self.adapter.batches())
+        self._rows = self.adapter.rows()
+        self._iterator = iter(self.adapter.batches()) if self._rows is None else None
         self._taken = 0
+
+    def _take(self, count: int) -> Sequence[Any]:
+        if self._rows is not None:
+            batches, self._rows = self._rows[:count], self._rows[count:]
+            return batches
+        return [to_batch(batch, self.adapter.where) for batch in islice(self._iterator or (), count)]
 
     def _warn(self, seen: int) -> None:
         warnings.warn(

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from amalthea import ops
 from amalthea.core import config, dtypes
 from amalthea.core.errors import ArgumentError, fail
-from amalthea.core.function import function
 from amalthea.core.tape import GradientTape
 from amalthea.data.batches import batch_size_of, unpack_x_y_sample_weight
 from amalthea.train.compiling import Compiling
+from amalthea.train.many_steps import ManySteps
 
 
 class Stepping(Compiling):
@@ -135,7 +135,7 @@ class Stepping(Compiling):
         return self.get_metrics_result()
 
     def make_train_function(self, force: bool = False) -> None:
-        """Make `train_function`, which runs `train_step` on a list of batches and returns the last results.
+        """Make `train_function`, which runs `train_step` on a sequence of batches and returns the last results.
 
         Args:
             force: whether to make it anew where there is one.
@@ -144,7 +144,7 @@ class Stepping(Compiling):
             self.train_function = _runner(self.train_step, self.run_eagerly)
 
     def make_test_function(self, force: bool = False) -> None:
-        """Make `test_function`, which runs `test_step` on a list of batches and returns the last results.
+        """Make `test_function`, which runs `test_step` on a sequence of batches and returns the last results.
 
         Args:
             force: whether to make it anew where there is one.
@@ -153,18 +153,13 @@ class Stepping(Compiling):
             self.test_function = _runner(self.test_step, self.run_eagerly)
 
     def make_predict_function(self, force: bool = False) -> None:
-        """Make `predict_function`, which runs `predict_step` on a list of batches and returns the list of outputs.
+        """Make `predict_function`, which runs `predict_step` on a sequence of batches and returns the list of outputs.
 
         Args:
             force: whether to make it anew where there is one.
         """
         if self.predict_function is None or force:
-            step = self.predict_step if self.run_eagerly else function(self.predict_step)
-
-            def run(batches: list[Any]) -> list[Any]:
-                return [step(batch) for batch in batches]
-
-            self.predict_function = run
+            self.predict_function = _runner(self.predict_step, self.run_eagerly, each=True)
 
     def _call(self, x: Any, training: bool) -> Any:
         # A model whose `call` has no such argument still hands `training` down to its layers.
@@ -178,12 +173,13 @@ class Stepping(Compiling):
             return self.compute_loss(x, y, y_pred, sample_weight)
 
 
-def _runner(step: Callable[[Any], Any], eagerly: bool) -> Callable[[list[Any]], Any]:
-    compiled = step if eagerly else function(step)
+def _runner(step: Callable[[Any], Any], eagerly: bool, each: bool = False) -> Callable[[Sequence[Any]], Any]:
+    if not eagerly:
+        steps = ManySteps(step)
+        return steps.each if each else steps
 
-    def run(batches: list[Any]) -> Any:
-        for batch in batches:
-            results = compiled(batch)
-        return results
+    def run(batches: Sequence[Any]) -> Any:
+        results = [step(batch) for batch in batches]
+        return results if each else results[-1]
 
     return run

@@ -125,6 +125,9 @@ class Trainer(Stepping):
                 steps=data.num_batches,
                 model=self,
             )
+        self._pace(data, callbacks, "train")
+        if held_out is not None:
+            self._pace(held_out, callbacks, "test")
         self.make_train_function()
         self.stop_training = False
         self._initial_epoch = None
@@ -226,6 +229,7 @@ class Trainer(Stepping):
             callbacks = CallbackList(
                 callbacks, add_progbar=verbose != 0, verbose=verbose, epochs=1, steps=data.num_batches, model=self
             )
+        self._pace(data, callbacks, "test")
         try:
             results = self._evaluate(data, callbacks)
         except BaseException:
@@ -291,6 +295,7 @@ class Trainer(Stepping):
             callbacks = CallbackList(
                 callbacks, add_progbar=verbose != 0, verbose=verbose, epochs=1, steps=data.num_batches, model=self
             )
+        self._pace(data, callbacks, "predict")
         parts: list[Any] = []
         self.stop_predicting = False
         try:
@@ -457,6 +462,15 @@ class Trainer(Stepping):
         if steps is not None and not adapter.restarts:
             adapter = KeptBatches(adapter, steps)
         return Epochs(adapter, steps, Execution(self.steps_per_execution))
+
+    def _pace(self, data: Epochs, callbacks: CallbackList, phase: str) -> None:
+        """Let executions have as many steps as fit between two drawings of the progress bar, where that is not seen.
+
+        That is so for arrays in memory, unless a callback looks at each batch or `compile` said how many.
+        """
+        alone = self.run_eagerly or self.steps_per_execution != 1 or not isinstance(data.adapter, ArrayAdapter)
+        if not alone and not callbacks.looks_at_each_batch(phase):
+            data.execution = Execution("auto")
 
     def _finalize_weights(self, epochs: int) -> None:
         if epochs > 0 and self.optimizer is not None and self.optimizer.built:

@@ -275,7 +275,7 @@ def test_executions_group_steps_and_grow_while_they_are_short():
     data = Epochs(get_adapter(X, batch_size=1), execution=Execution(4))
     assert [(a, b) for a, b, _ in data.epoch()] == [(0, 3), (4, 7), (8, 9)]
     data = Epochs(get_adapter(X, batch_size=1), execution=Execution("auto"))
-    assert [(a, b) for a, b, _ in data.epoch()] == [(0, 0), (1, 2), (3, 6), (7, 9)]
+    assert [(a, b) for a, b, _ in data.epoch()] == [(0, 0), (1, 8), (9, 9)]
     slow = Execution("auto")
     slow.note(10.0, 1)
     assert slow.steps == 1

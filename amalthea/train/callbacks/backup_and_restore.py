@@ -112,6 +112,11 @@ class BackupAndRestore(Callback):
         if self.save_freq == "epoch":
             self._back_up()
 
+    @property
+    def looks_at_each_batch(self) -> bool:
+        """Whether it may save between two batches."""
+        return self.save_freq != "epoch"
+
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         if self.save_freq == "epoch" or not self.save_freq:
             return

@@ -81,6 +81,21 @@ class CallbackList(Callback):
             self._takers[name] = [getattr(c, name) for c in chosen if not _takes_raw_logs(c)]
             self._raw_takers[name] = [getattr(c, name) for c in chosen if _takes_raw_logs(c)]
 
+    def looks_at_each_batch(self, phase: str) -> bool:
+        """Whether a callback has work after every single batch of "train", "test" or "predict".
+
+        The progress bar has not: it is drawn ten times a second.
+
+        >>> CallbackList(add_progbar=True).looks_at_each_batch("train")
+        False
+        """
+        names = [f"on_{phase}_batch_{moment}" for moment in ("begin", "end")]
+        return any(
+            _defines(c, name) and not _takes_raw_logs(c) and getattr(c, "looks_at_each_batch", True)
+            for c in self.callbacks
+            for name in names
+        )
+
     def _each_batch(self, name: str, batch: int, logs: Logs) -> None:
         takers = self._takers[name]
         if takers:

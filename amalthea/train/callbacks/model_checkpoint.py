@@ -70,6 +70,11 @@ class ModelCheckpoint(MonitorCallback):
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         self._current_epoch = epoch
 
+    @property
+    def looks_at_each_batch(self) -> bool:
+        """Whether it may save between two batches."""
+        return self.save_freq != "epoch"
+
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         if self.save_freq == "epoch":
             return
