@@ -27,10 +27,11 @@ from amalthea.compiler.cache import ObjectCache, folder
 from amalthea.compiler.target import Target
 from amalthea.core.errors import AmaltheaError, fail
 
-_REVISION = 1
+_REVISION = 2
 """Part of every key of the cache: count it up when passes or code generation change."""
 
 _PART = 100_000  # characters of text worth a module, and a thread, of their own
+_WEIGHTS = {"vectors": 1.0, "loops": 2.0, "plain": 0.1}  # time that LLVM takes for a length of text of each kind
 _NAME = r'"[^"\n]+"|[-\w.$]+'
 _REFERENCE = re.compile(rf"@({_NAME})")
 _ITEM = re.compile(rf"(?:define|declare)\b[^@\n]*@({_NAME})|@({_NAME})\s*=|(%[-\w.$]+)\s*=\s*type|(![\w.]+)\s*=")
@@ -39,6 +40,7 @@ _LOCAL = re.compile(r"%[-\w.$]+")
 _NUMBER = re.compile(r"!(\d+)\b")
 _HALF = re.compile(r"\bhalf\b")
 _VECTOR = re.compile(r"<\d+ x ")
+_PLAIN = re.compile(r"\boptnone\b")
 
 
 class CompileError(AmaltheaError, RuntimeError):
@@ -55,6 +57,13 @@ class _Item:
     @property
     def declares(self) -> bool:
         return self.text.startswith("declare")
+
+    @property
+    def kind(self) -> str:
+        """What it needs of LLVM: "plain" (nothing), "vectors" (written with vectors) or "loops" (to be vectorised)."""
+        if _PLAIN.search(self.text.partition("\n")[0]):
+            return "plain"
+        return "vectors" if _VECTOR.search(self.text) else "loops"
 
     @property
     def private(self) -> bool:
@@ -101,7 +110,8 @@ def compile_module(
     every module that calls them; a `declare` of something that is defined is dropped. Functions of the C library
     and of this process can be called once declared, and so can `amalthea_barrier` (see `spmd`). Numbered metadata may
     follow a function's closing brace; it is renumbered. In a function that has vectors of its own, loops over scalars
-    stay as they are, and helpers are inlined only if they are `alwaysinline`.
+    stay as they are, and helpers are inlined only if they are `alwaysinline`. A function with the attribute `optnone`,
+    one that only calls others, is not optimised at all.
 
     Args:
         texts: function definitions; each may be followed by its metadata.
@@ -235,22 +245,22 @@ class _Source:
         return made.hexdigest()
 
     def parts(self) -> list[_Part]:
-        """Modules of about equal work: functions with vectors of their own apart from those still to be vectorised.
+        """Modules of about equal work, each of functions that need the same of LLVM.
 
         Several modules are compiled at once on several threads, and each is worked on with the passes it needs.
         """
+        kinds: dict[str, list[_Item]] = {}
+        for item in self.functions.values():
+            kinds.setdefault(item.kind, []).append(item)
         parts: list[_Part] = []
-        for vectors in (True, False):
-            chosen = [item for item in self.functions.values() if bool(_VECTOR.search(item.text)) == vectors]
-            if not chosen:
-                continue
+        for kind, weight in _WEIGHTS.items():
+            chosen = kinds.get(kind, [])
             chosen.sort(key=lambda item: (-len(item.text), item.name))
-            # Passes and code generation for scalar loops take twice as long for the same length of text.
-            total = sum(len(item.text) for item in chosen) * (1 if vectors else 2)
-            heaps: list[list[_Item]] = [[] for _ in range(max(1, min(8, total // _PART, len(chosen))))]
+            total = sum(len(item.text) for item in chosen) * weight
+            heaps: list[list[_Item]] = [[] for _ in range(max(1, min(8, int(total) // _PART, len(chosen))))]
             for item in chosen:
                 min(heaps, key=lambda heap: sum(len(other.text) for other in heap)).append(item)
-            parts += [_Part(self, heap, vectors) for heap in heaps]
+            parts += [_Part(self, heap, kind) for heap in heaps if heap]
         return parts
 
     def objects(self, target: Target) -> list[bytes]:
@@ -294,7 +304,7 @@ class _Part:
 
     source: _Source
     items: list[_Item]
-    vectors: bool
+    kind: str
 
     def text(self) -> str:
         return self._text_of(self.items)
@@ -313,14 +323,14 @@ class _Part:
 
     def assembly(self, target: Target) -> str:
         """The optimised module as assembly text."""
-        machine = target.machine()
+        machine = self._machine(target)
         return str(machine.emit_assembly(self._optimized(machine)))
 
     def emit(self, target: Target) -> bytes:
         """Object code of this module."""
         from llvmlite.binding import ffi
 
-        machine = target.machine()
+        machine = self._machine(target)
         module = self._optimized(machine)
         emit = _unlocked(ffi.lib.LLVMPY_TargetMachineEmitToMemory)
         with ffi.OutputString() as error:
@@ -333,6 +343,9 @@ class _Part:
         finally:
             ffi.lib.LLVMPY_DisposeMemoryBuffer(buffer)
 
+    def _machine(self, target: Target) -> Any:
+        return target.machine(0 if self.kind == "plain" else 2)
+
     def _optimized(self, machine: Any) -> Any:
         import llvmlite.binding as llvm
 
@@ -341,7 +354,8 @@ class _Part:
             module.triple = machine.triple
             module.data_layout = str(machine.target_data)
             module.verify()
-            _optimize(llvm, module, machine, self.vectors)
+            if self.kind != "plain":
+                _optimize(llvm, module, machine, self.kind == "vectors")
             return module
         except RuntimeError as error:
             message = str(error)

@@ -182,7 +182,9 @@ class Program:
 
     def _stretch(self, name: str, steps: Sequence[tuple[int, Step]]) -> Emitter:
         """One function that runs steps in order; threads share each, and meet where one needs another's results."""
-        e = Emitter(name, [("ptr", "args"), ("i64", "thread"), ("i64", "threads"), ("ptr", "barrier")])
+        parameters = [("ptr", "args"), ("i64", "thread"), ("i64", "threads"), ("ptr", "barrier")]
+        # Calls in a row: there is nothing to gain, and keeping hundreds of pointers in registers takes LLVM long.
+        e = Emitter(name, parameters, attributes="noinline optnone")
         pointers: dict[Any, str] = {}
         arena = e.value("load ptr, ptr %args")
 
