@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 from amalthea.compiler.indexing import MOVES, Affine, Index, sources
 from amalthea.compiler.loops import LoopKernel, Root, sizes_of
+from amalthea.compiler.reductions import REDUCTIONS
 from amalthea.core.graph import Graph
 from amalthea.core.node import Constant, Node
 from amalthea.core.value import Value
 
-REDUCTIONS = frozenset({"sum", "max", "min", "prod"})
 COSTLY = frozenset(
     "exp expm1 log log1p sin cos tanh sigmoid erf erfc erfinv arctan2 power divide sqrt floor_divide mod".split()
 )
@@ -141,38 +141,28 @@ class Fusion:
             large = [axis for axis, size in enumerate(shape) if size != 1]
             number = {axis: i for i, axis in enumerate(large)}
             kept = [axis for axis in large if axis not in reduced]
-            lead = bool(kept) and bool(reduced) and max(reduced) < min(kept)
-            outer, inner = (sorted(reduced), kept) if lead else (kept, sorted(reduced))
-            return LoopKernel(
-                tuple(shape[a] for a in outer),
-                tuple(shape[a] for a in inner),
-                tuple(number[a] for a in outer),
-                tuple(number[a] for a in inner),
-                column=lead,
-            )
+            last = max(reduced, default=len(shape))
+            rows, columns = [a for a in kept if a < last], [a for a in kept if a > last]
+            groups = rows, sorted(reduced), columns
+            outer, inner, beside = (tuple(shape[a] for a in group) for group in groups)
+            outer_axes, inner_axes, beside_axes = (tuple(number[a] for a in group) for group in groups)
+            return LoopKernel(outer, inner, outer_axes, inner_axes, beside, beside_axes)
         sizes = sizes_of(node.outputs[0].spec.sizes)
         n = len(sizes)
         return LoopKernel(sizes[:-1], sizes[-1:], tuple(range(n))[:-1], tuple(range(n))[-1:])
 
     def _joined(self, kernel: LoopKernel, position: int, node: Node, wanted: LoopKernel) -> Root | None:
         """The root as a part of `kernel`, if it can be one."""
-        if kernel.column or wanted.column:
-            same = kernel.column and wanted.column and kernel.rows == wanted.rows and kernel.inner == wanted.inner
-            if not same or any(self._position(r.value) >= position for r in self._reads(node, kernel, "full")):
-                return None
-            return Root(node.outputs[0], _kind(node))
         kind = _kind(node)
         change = None
         if kind == "each":
             sizes = sizes_of(node.outputs[0].spec.sizes)
-            if sizes == kernel.space:
-                pass
-            elif sizes == kernel.rows and kernel.row_axes == tuple(range(len(kernel.rows))) and _reduces(kernel):
+            if sizes != kernel.space:
+                if sizes != kernel.kept or not kernel.reduces:
+                    return None
                 kind = "row"
-            else:
-                return None
-        elif (wanted.rows, wanted.inner, wanted.row_axes) != (kernel.rows, kernel.inner, kernel.row_axes):
-            if _reduces(kernel) or wanted.space != kernel.space or wanted.row_axes != tuple(range(len(wanted.rows))):
+        elif not wanted.same_axes(kernel):
+            if kernel.reduces or wanted.space != kernel.space or wanted.row_axes != tuple(range(len(wanted.rows))):
                 return None
             change = wanted
         stage = 0
@@ -185,7 +175,7 @@ class Fusion:
                 return None
             root = next(r for r in kernel.roots if r.value is read.value)
             per_row = root.kind != "each"
-            if read.index != _place_in(read.value, target, per_row):
+            if read.index != place_in(read.value, target, per_row):
                 return None
             if kind == "row":
                 if not per_row:
@@ -193,9 +183,10 @@ class Fusion:
                 stage = max(stage, root.stage)
             else:
                 stage = max(stage, root.stage + (1 if per_row else 0))
+        if stage and target.one_stage:
+            return None
         if change is not None:
-            kernel.rows, kernel.inner = change.rows, change.inner
-            kernel.row_axes, kernel.inner_axes = change.row_axes, change.inner_axes
+            kernel.take_axes(change)
         return Root(node.outputs[0], kind, stage)
 
     def _position(self, value: Value) -> int:
@@ -208,10 +199,10 @@ class Fusion:
         """The stored values that computing a root of this node reads, and where."""
         found: dict[_Read, None] = {}
         if node.op.name in REDUCTIONS:
-            stack = [(node.inputs[0], _place_in(node.inputs[0], kernel, False))]
+            stack = [(node.inputs[0], place_in(node.inputs[0], kernel, False))]
         else:
             value = node.outputs[0]
-            index = _place_in(value, kernel, where == "row")
+            index = place_in(value, kernel, where == "row")
             stack = sources(node, index) or []
         while stack:
             value, index = stack.pop()
@@ -249,10 +240,6 @@ def _kind(node: Node) -> str:
     return node.op.name if node.op.name in REDUCTIONS else "each"
 
 
-def _reduces(kernel: LoopKernel) -> bool:
-    return any(root.kind in REDUCTIONS for root in kernel.roots)
-
-
 def _size(value: Value) -> int:
     return value.spec.size
 
@@ -271,16 +258,16 @@ def inner_symbol(i: int) -> Affine:
     return Affine.of(f"i{i}")
 
 
-def _place_in(value: Value, kernel: LoopKernel, per_row: bool) -> Index:
-    """The index of the element of `value` that belongs to the current row, or row and inner index."""
-    if per_row:
-        parts = [row_symbol(i) for i in range(len(kernel.rows))]
-    else:
-        by_axis = {axis: row_symbol(i) for i, axis in enumerate(kernel.row_axes)}
+def column_symbol(i: int) -> Affine:
+    """The loop variable of the i-th column axis."""
+    return Affine.of(f"c{i}")
+
+
+def place_in(value: Value, kernel: LoopKernel, per_row: bool) -> Index:
+    """The index of the element of `value` that belongs to the current row and column, or also to the inner index."""
+    by_axis = {axis: row_symbol(i) for i, axis in enumerate(kernel.row_axes)}
+    by_axis.update({axis: column_symbol(i) for i, axis in enumerate(kernel.column_axes)})
+    if not per_row:
         by_axis.update({axis: inner_symbol(i) for i, axis in enumerate(kernel.inner_axes)})
-        parts = [by_axis[axis] for axis in sorted(by_axis)]
-    following = iter(parts)
+    following = iter([by_axis[axis] for axis in sorted(by_axis)])
     return tuple(Affine() if size == 1 else next(following) for size in value.spec.sizes)
-
-
-place_in = _place_in

@@ -1,4 +1,7 @@
-"""From a loop kernel to LLVM: scalar loops over contiguous memory that LLVM's own vectoriser widens."""
+"""`LoopFunction`: what all functions made from loop kernels share, values and their addresses.
+
+They are scalar loops over memory that LLVM's own vectoriser widens.
+"""
 
 from __future__ import annotations
 
@@ -7,46 +10,70 @@ from math import prod
 
 from amalthea.compiler import elementwise
 from amalthea.compiler.emitter import Emitter, literal, llvm_type
-from amalthea.compiler.fusion import REDUCTIONS, place_in
-from amalthea.compiler.indexing import Affine, Index, offset, sources
+from amalthea.compiler.fusion import COSTLY, place_in
+from amalthea.compiler.indexing import MOVES, Affine, Index, offset, sources
 from amalthea.compiler.kernel_code import PLACEHOLDER, KernelCode, finished
 from amalthea.compiler.loops import LoopKernel, Root
+from amalthea.compiler.reductions import accumulator, combine, identity
 from amalthea.core import dtypes
-from amalthea.core.dtypes import DType
 from amalthea.core.node import Constant, Node
 from amalthea.core.value import Value
 
 Base = Callable[[Value], Value]
+Loop = tuple[str, int]
+"""The name of a loop's variable in addresses, and how often it runs."""
+Parameter = Value | tuple[str, int]
+"""What a function is given: a value's memory, or a scratch buffer ("scratch", i)."""
 
 
-def generate_loops(kernel: LoopKernel, stored: set[Value], base: Base) -> tuple[KernelCode, list[Value]]:
-    """The kernel's code and its parameters: the values whose memory it is given, what it only reads first.
+class LoopFunction:
+    """One LLVM function in the making that computes some roots of a kernel.
 
     Args:
-        kernel: what to compute.
+        kernel: the loops.
+        roots: what the function computes.
         stored: the values that are in memory.
         base: the value whose memory a stored value lives in (a reshape lives in its input's).
     """
-    return _Generator(kernel, stored, base).run()
 
-
-class _Generator:
-    def __init__(self, kernel: LoopKernel, stored: set[Value], base: Base) -> None:
-        self.kernel, self.stored, self.base = kernel, stored, base
-        self.roots = {root.value: root for root in kernel.roots}
+    def __init__(self, kernel: LoopKernel, roots: Sequence[Root], stored: set[Value], base: Base) -> None:
+        self.kernel, self.roots, self.stored, self.base = kernel, list(roots), stored, base
+        self.made = {root.value: root for root in kernel.roots}
         self.reads: dict[Value, list[Affine]] = {}
-        for root in kernel.roots:
+        self.operations = 0  # arithmetic per element; a function counts as some
+        for root in self.roots:
             self._collect(root)
-        outputs = [root.value for root in kernel.roots if root.stored]
-        self.parameters = [v for v in self.reads if v not in {base(o) for o in outputs}] + outputs
-        self.names = {v: f"a{i}" for i, v in enumerate(self.parameters)}
-        self.axes = self._coalesced()
+        self.replaced: set[str] = set()
+        self.variables: dict[str, str] = {}
+        self.known: list[dict[tuple[Value, Index], str]] = [{}]
+        self.row_values: dict[Value, str] = {}
+        self.stage = 0
+
+    def begin(self, outputs: Sequence[Root], scratch: int = 0) -> None:
+        """Begin the function, which stores these roots and is given so many scratch buffers, `%s0`, `%s1`, ..."""
+        stores = [root.value for root in outputs if root.stored]
+        values = [v for v in self.reads if v not in {self.base(o) for o in stores}] + stores
+        self.names = {v: f"a{i}" for i, v in enumerate(values)}
+        self.parameters: list[Parameter] = [*values, *(("scratch", i) for i in range(scratch))]
+        labels = [*self.names.values(), *(f"s{i}" for i in range(scratch))]
+        self.e = Emitter(
+            PLACEHOLDER,
+            [*(("ptr noalias nonnull", label) for label in labels), ("i64", "lo"), ("i64", "hi")],
+            attributes="nounwind",
+        )
+
+    def code(self, kind: str, extent: int, elements: int) -> KernelCode:
+        """The finished function; `elements` is how often its roots are computed."""
+        self.e.ret()
+        size = sum(v.spec.size * dtypes.to_numpy(v.spec.dtype).itemsize for v in self.names)
+        note = " ".join(root.value.node.op.name for root in self.roots)
+        return finished(kind, self.e, extent, elements * self.operations, size, note)
 
     # What is read, and loops that are one
 
     def _collect(self, root: Root) -> None:
-        start = self._inputs_of(root)
-        stack = list(start)
+        self.operations += 8 if root.value.node.op.name in COSTLY else 1
+        stack = self._inputs_of(root)
         while stack:
             value, index = stack.pop()
             if isinstance(value, Constant):
@@ -54,248 +81,114 @@ class _Generator:
                     self.reads.setdefault(value, []).append(offset(index, value.spec.sizes))
                 continue
             if value in self.stored or value.node is None:
-                if value not in self.roots:
+                if value not in self.made:
                     self.reads.setdefault(self.base(value), []).append(offset(index, value.spec.sizes))
                 continue
+            self.operations += 0 if value.node.op.name in MOVES else 8 if value.node.op.name in COSTLY else 1
             stack.extend(sources(value.node, index) or [])
 
     def _inputs_of(self, root: Root) -> list[tuple[Value, Index]]:
         node = root.value.node
-        if root.kind in REDUCTIONS:
+        if root.reduces:
             return [(node.inputs[0], place_in(node.inputs[0], self.kernel, False))]
-        return sources(node, self._index(root)) or []
+        return sources(node, self.index(root)) or []
 
-    def _index(self, root: Root) -> Index:
-        return place_in(root.value, self.kernel, root.kind == "row")
+    def index(self, root: Root) -> Index:
+        """Where a root is stored."""
+        return place_in(root.value, self.kernel, root.kind != "each")
 
-    def _coalesced(self) -> list[tuple[str, int]]:
-        """The loops, outermost first, with neighbours made one where all addresses allow it."""
-        kernel = self.kernel
-        rows = [(f"r{i}", size) for i, size in enumerate(kernel.rows)]
-        inner = [(f"i{i}", size) for i, size in enumerate(kernel.inner)]
-        flat = not kernel.column and all(root.kind == "each" for root in kernel.roots)
+    def loops(self, prefix: str, sizes: Sequence[int]) -> list[Loop]:
+        """The loops of a group of axes, neighbours made one where all addresses allow it."""
+        return self.merged([(f"{prefix}{i}", size) for i, size in enumerate(sizes)])
+
+    def merged(self, loops: Sequence[Loop]) -> list[Loop]:
+        """Loops with neighbours made one where all addresses allow it."""
         addresses = [a for found in self.reads.values() for a in found]
-        for root in kernel.roots:
-            if root.kind == "each":
-                addresses.append(offset(self._index(root), root.value.spec.sizes))
-            elif root.kind in REDUCTIONS and kernel.column:
-                addresses.append(self._column_address(root))
-        self.replaced: dict[str, None] = {}
-        groups = [rows + inner] if flat else [rows, inner]
-        merged = [self._merge(group, addresses) for group in groups]
-        if flat:
-            axes = merged[0]
-            self.row_loops, self.inner_loops = (axes[:-1], axes[-1:]) if len(axes) > 1 else ([], axes)
-        else:
-            self.row_loops, self.inner_loops = merged
-        self.flat = flat and not self.row_loops
-        return [*self.row_loops, *self.inner_loops]
-
-    def _merge(self, axes: list[tuple[str, int]], addresses: list[Affine]) -> list[tuple[str, int]]:
-        if self._reorders():
-            return axes
-        merged: list[tuple[str, int]] = []
-        for name, size in axes:
+        addresses += [offset(self.index(root), root.value.spec.sizes) for root in self.roots]
+        merged: list[Loop] = []
+        for name, size in loops:
             if merged:
                 before, outer = merged[-1]
                 if all(_factor(a, before) == _factor(a, name) * size for a in addresses):
-                    self.replaced[before] = None
+                    self.replaced.add(before)
                     merged[-1] = (name, outer * size)
                     continue
             merged.append((name, size))
         return merged
 
-    def _reorders(self) -> bool:
-        axes = (*self.kernel.row_axes, *self.kernel.inner_axes)
-        return axes != tuple(range(len(axes))) and not self.kernel.column
+    # Loops
 
-    def _column_address(self, root: Root) -> Affine:
-        total = Affine()
-        step = 1
-        for i in reversed(range(len(self.kernel.inner))):
-            total = total + Affine.of(f"i{i}") * step
-            step *= self.kernel.inner[i]
-        return total
-
-    # Code
-
-    def run(self) -> tuple[KernelCode, list[Value]]:
-        e = self.e = Emitter(
-            PLACEHOLDER,
-            [*(("ptr noalias nonnull", self.names[v]) for v in self.parameters), ("i64", "lo"), ("i64", "hi")],
-            attributes="nounwind",
-        )
-        self.variables: dict[str, str] = {}
-        self.known: list[dict[tuple[Value, Index], str]] = [{}]
-        self.row_values: dict[Value, str] = {}
-        self.stage = 0
-        if self.kernel.column:
-            extent = self._columns()
-        elif self.flat:
-            extent = prod(size for _, size in self.inner_loops)
-            name = self.inner_loops[0][0] if self.inner_loops else ""
-
-            def each(i: str, _: list[str]) -> list[str]:
-                self.variables[name] = i
-                self._stage_body(0, [])
-                return []
-
-            e.loop("%lo", "%hi", 1, each)
-        else:
-            extent = prod(size for _, size in self.row_loops)
-            e.loop("%lo", "%hi", 1, self._row)
-        e.ret()
-        kind = "sum_columns" if self.kernel.column else "rows" if self.kernel.stages > 1 or not self.flat else "each"
-        count = prod(self.kernel.rows) * prod(self.kernel.inner)
-        size = sum(v.spec.size * dtypes.to_numpy(v.spec.dtype).itemsize for v in self.parameters)
-        note = " ".join(root.value.node.op.name for root in self.kernel.roots)
-        return finished(kind, e, extent, count * len(self.kernel.roots), size, note), self.parameters
-
-    def _row(self, flat: str, _: list[str]) -> list[str]:
+    def place(self, flat: str, loops: Sequence[Loop]) -> None:
+        """Set the variables of loops from their common index."""
         e = self.e
-        rest = flat
-        for name, size in reversed(self.row_loops):
-            self.variables[name] = rest if name == self.row_loops[0][0] else e.value(f"urem i64 {rest}, {size}")
-            rest = e.value(f"udiv i64 {rest}, {size}") if name != self.row_loops[0][0] else rest
-        self.known = [{}]
-        self.row_values = {}
-        for stage in range(self.kernel.stages):
-            self.stage = stage
-            reductions = [r for r in self.kernel.roots if r.stage == stage and r.kind in REDUCTIONS]
-            each = [r for r in self.kernel.roots if r.stage == stage and r.kind == "each"]
-            if reductions or each:
-                sums = self._nest(self.inner_loops, stage, [self._first(r) for r in reductions], reductions)
-                for root, value in zip(reductions, sums, strict=True):
-                    self._finish_reduction(root, value)
-            for root in self.kernel.roots:
-                if root.stage == stage and root.kind == "row":
-                    value = self._compute(root.value, self._index(root))
-                    self.row_values[root.value] = value
-                    if root.stored:
-                        self._store(root.value, self._index(root), value)
-        return []
+        for i, (name, size) in reversed(list(enumerate(loops))):
+            self.variables[name] = e.value(f"urem i64 {flat}, {size}") if i else flat
+            flat = e.value(f"udiv i64 {flat}, {size}") if i else flat
 
-    def _nest(
-        self, loops: Sequence[tuple[str, int]], stage: int, carried: list[tuple[str, str]], reductions: list[Root]
-    ) -> list[str]:
-        if not loops:
-            return self._stage_body(stage, [value for _, value in carried])
-        (name, size), rest = loops[0], loops[1:]
+    def part(self, number: str, parts: int, size: int) -> tuple[str, str]:
+        """Where a part of `size` elements begins and ends."""
+        if parts == 1:
+            return "0", str(size)
+        e = self.e
+        following = e.value(f"add i64 {number}, 1")
+        bounds = [e.value(f"udiv i64 {e.value(f'mul i64 {n}, {size}')}, {parts}") for n in (number, following)]
+        return bounds[0], bounds[1]
 
-        def body(i: str, now: list[str]) -> list[str]:
-            self.variables[name] = i
-            kinds = [kind for kind, _ in carried]
-            return self._nest(rest, stage, list(zip(kinds, now, strict=True)), reductions)
-
-        return self.e.loop("0", str(size), 1, body, carried)
-
-    def _stage_body(self, stage: int, carried: list[str]) -> list[str]:
-        self.known.append({})
-        self.stage = stage
-        result = []
-        now = iter(carried)
-        for root in self.kernel.roots:
-            if root.stage != stage or root.kind == "row":
-                continue
-            if root.kind == "each":
-                value = self._compute(root.value, self._index(root))
-                if root.stored:
-                    self._store(root.value, self._index(root), value)
-            else:
-                source = root.value.node.inputs[0]
-                value = self._compute(source, place_in(source, self.kernel, False))
-                result.append(self._combine(root, next(now), self._widened(root, value)))
-        self.known.pop()
-        return result
+    def apart(self, flat: str, size: int) -> tuple[str, str]:
+        """Quotient and remainder of an index."""
+        if size == 1:
+            return flat, "0"
+        return self.e.value(f"udiv i64 {flat}, {size}"), self.e.value(f"urem i64 {flat}, {size}")
 
     # Reductions
 
-    def _sum_type(self, root: Root) -> DType:
-        dtype = root.value.spec.dtype
-        return dtypes.float32 if dtype in ("float16", "bfloat16") else dtype
+    def first(self, root: Root, inside: bool = False) -> str:
+        """What a reduction starts from; what begins `inside` it leaves out the initial value."""
+        dtype = accumulator(root.value.spec.dtype)
+        initial = None if inside else root.value.node.attrs.get("initial")
+        return literal(identity(root.kind, dtype) if initial is None else initial, dtype)
 
-    def _widened(self, root: Root, value: str) -> str:
-        source = root.value.node.inputs[0].spec.dtype
-        target = self._sum_type(root)
+    def kept_as(self, root: Root) -> str:
+        """The LLVM type that a reduction is kept in."""
+        return llvm_type(accumulator(root.value.spec.dtype))
+
+    def combine(self, root: Root, a: str, b: str, any_order: bool = False) -> str:
+        """One step of a reduction."""
+        return combine(self.e, root.kind, accumulator(root.value.spec.dtype), a, b, any_order)
+
+    def term(self, root: Root) -> str:
+        """The element that a reduction takes in, in the dtype that it is kept in."""
+        source = root.value.node.inputs[0]
+        value = self._compute(source, place_in(source, self.kernel, False))
+        return self._cast(value, source.spec.dtype, accumulator(root.value.spec.dtype))
+
+    def finish(self, root: Root, value: str) -> None:
+        """Take a reduction's result as the root's value for this row and column."""
+        dtype = root.value.spec.dtype
+        self.row_values[root.value] = self._cast(value, accumulator(dtype), dtype)
+        self._store_root(root, self.row_values[root.value])
+
+    def follow(self, root: Root) -> None:
+        """Compute a root per row and column."""
+        self.row_values[root.value] = self._compute(root.value, self.index(root))
+        self._store_root(root, self.row_values[root.value])
+
+    def each(self, root: Root) -> None:
+        """Compute a root per element."""
+        self._store_root(root, self._compute(root.value, self.index(root)))
+
+    def _cast(self, value: str, source: dtypes.DType, target: dtypes.DType) -> str:
         if source == target:
             return value
         return elementwise.emit(self.e, "cast", [value], [source], target, attrs={"dtype": str(target)})
 
-    def _first(self, root: Root) -> tuple[str, str]:
-        dtype = self._sum_type(root)
-        initial = root.value.node.attrs.get("initial")
-        return llvm_type(dtype), literal(identity(root.kind, dtype) if initial is None else initial, dtype)
+    def _store_root(self, root: Root, value: str) -> None:
+        if root.value in self.names:
+            self._store(root.value, self.index(root), value)
 
-    def _combine(self, root: Root, a: str, b: str) -> str:
-        return combine(self.e, root.kind, self._sum_type(root), a, b)
-
-    def _finish_reduction(self, root: Root, value: str) -> None:
-        dtype, wide = root.value.spec.dtype, self._sum_type(root)
-        if dtype != wide:
-            value = elementwise.emit(self.e, "cast", [value], [wide], dtype, attrs={"dtype": str(dtype)})
-        self.row_values[root.value] = value
-        if root.stored:
-            self._store(root.value, self._row_index(root), value)
-
-    def _row_index(self, root: Root) -> Index:
-        return place_in(root.value, self.kernel, True)
-
-    def _columns(self) -> int:
-        """Sums over leading axes: each part keeps its columns and goes down the rows."""
-        e = self.e
-        (name, extent), outer = self.inner_loops[-1], self.inner_loops[:-1]
-        if outer:  # not one run of memory: count all columns and take the index apart
-            extent = prod(size for _, size in self.inner_loops)
-
-        def place(i: str) -> None:
-            rest = i
-            for label, size in reversed(self.inner_loops):
-                self.variables[label] = rest if label == self.inner_loops[0][0] else e.value(f"urem i64 {rest}, {size}")
-                rest = e.value(f"udiv i64 {rest}, {size}") if label != self.inner_loops[0][0] else rest
-
-        def clear(i: str, _: list[str]) -> list[str]:
-            for root in self.kernel.roots:
-                kind, first = self._first(root)
-                self._store_at(root, i, first)
-            return []
-
-        def down(row: list[str]) -> None:
-            def add(i: str, _: list[str]) -> list[str]:
-                place(i) if outer else self.variables.__setitem__(name, i)
-                self.known = [{}]
-                for root in self.kernel.roots:
-                    source = root.value.node.inputs[0]
-                    value = self._widened(root, self._compute(source, place_in(source, self.kernel, False)))
-                    self._store_at(root, i, self._combine(root, self._load_at(root, i), value))
-                return []
-
-            e.loop("%lo", "%hi", 1, add)
-
-        def rows(loops: Sequence[tuple[str, int]]) -> None:
-            if not loops:
-                down([])
-                return
-
-            def body(i: str, _: list[str]) -> list[str]:
-                self.variables[loops[0][0]] = i
-                rows(loops[1:])
-                return []
-
-            e.loop("0", str(loops[0][1]), 1, body)
-
-        e.loop("%lo", "%hi", 1, clear)
-        rows(self.row_loops)
-        return extent
-
-    def _store_at(self, root: Root, place: str, value: str) -> None:
-        kind = llvm_type(self._sum_type(root))
-        pointer = self.e.value(f"getelementptr inbounds {kind}, ptr %{self.names[root.value]}, i64 {place}")
-        self.e.line(f"store {kind} {value}, ptr {pointer}")
-
-    def _load_at(self, root: Root, place: str) -> str:
-        kind = llvm_type(self._sum_type(root))
-        pointer = self.e.value(f"getelementptr inbounds {kind}, ptr %{self.names[root.value]}, i64 {place}")
-        return self.e.value(f"load {kind}, ptr {pointer}")
+    def pointer(self, kind: str, buffer: str, place: str) -> str:
+        """The address of an element of a buffer, `%s0` or memory of the function's own."""
+        return self.e.value(f"getelementptr inbounds {kind}, ptr {buffer}, i64 {place}")
 
     # Values
 
@@ -315,7 +208,7 @@ class _Generator:
             if value.spec.size == 1:
                 return literal(value.tensor.numpy().item(), value.spec.dtype)
             return self._load(value, value, index)
-        root = self.roots.get(value)
+        root = self.made.get(value)
         if root is not None and root.kind == "each" and root.stage < self.stage:
             return self._load(value, value, index)
         if root is None and (value.node is None or value in self.stored):
@@ -355,31 +248,6 @@ def _factor(address: Affine, variable: str) -> int:
     return dict(address.terms).get(variable, 0)
 
 
-def identity(kind: str, dtype: DType) -> float | int:
-    """What a reduction starts from."""
-    if kind in ("sum", "prod"):
-        return 0 if kind == "sum" else 1
-    if dtypes.is_floating(dtype):
-        return float("-inf") if kind == "max" else float("inf")
-    if dtypes.is_bool(dtype):
-        return 0 if kind == "max" else 1
-    info = _range(dtype)
-    return info[0] if kind == "max" else info[1]
-
-
-def _range(dtype: DType) -> tuple[int, int]:
-    bits = dtype.itemsize * 8
-    return (0, 2**bits - 1) if dtype.startswith("u") else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
-
-
-def combine(e: Emitter, kind: str, dtype: DType, a: str, b: str) -> str:
-    """One step of a reduction. Sums and products may be taken in any order."""
-    t = llvm_type(dtype)
-    floating = dtypes.is_floating(dtype)
-    if kind in ("sum", "prod"):
-        name = "add" if kind == "sum" else "mul"
-        return e.value(f"f{name} reassoc {t} {a}, {b}" if floating else f"{name} {t} {a}, {b}")
-    if floating:
-        return e.call(t, f"llvm.{kind}imum.{'f32' if t == 'float' else 'f64'}", (t, a), (t, b))
-    sign = "u" if dtype.startswith("u") or dtypes.is_bool(dtype) else "s"
-    return e.call(t, f"llvm.{sign}{kind}.{t}", (t, a), (t, b))
+def size_of(loops: Sequence[Loop]) -> int:
+    """How often nested loops run."""
+    return prod(size for _, size in loops)

@@ -2,14 +2,24 @@
 
 A kernel runs over `rows` (shared among threads) and, inside each, over `inner` axes, in one or more stages: a stage is
 one pass over the inner axes. What a stage reduces is known to the next one, so a softmax is one kernel of three stages
-and reads its row from cache.
+and reads its row from cache. A kernel that reduces axes outside of others (a sum over a batch) keeps `columns`: it has
+one stage, which goes down the inner axes with all columns side by side.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import prod
 
+from amalthea.compiler.reductions import REDUCTIONS
 from amalthea.core.value import Value
+
+FEW_ROWS = 8
+"""Fewer rows than these are cut into parts where they are long."""
+PARTS = 32
+"""Pieces of work that a reduction is cut into at most, whatever the number of threads, so that results are the same."""
+SMALLEST_PART = 1 << 13
+"""Elements that a part has at least."""
 
 
 @dataclass
@@ -18,8 +28,8 @@ class Root:
 
     Attributes:
         value: the value.
-        kind: "each" (an element per row and inner index), "row" (one per row), or the reduction ("sum", "max", ...)
-            that makes one per row out of the inner axes.
+        kind: "each" (an element per row, inner index and column), "row" (one per row and column), or the reduction
+            ("sum", "max", ...) that makes one per row and column out of the inner axes.
         stage: the pass in which it is made; for "row" the pass after which.
         stored: whether it is written to memory (something outside the kernel, or a later stage, reads it).
     """
@@ -28,6 +38,11 @@ class Root:
     kind: str
     stage: int = 0
     stored: bool = True
+
+    @property
+    def reduces(self) -> bool:
+        """Whether it is a reduction over the inner axes."""
+        return self.kind in REDUCTIONS
 
     def __repr__(self) -> str:
         kept = "" if self.stored else "  # in a register"
@@ -39,19 +54,18 @@ class LoopKernel:
     """A nest of loops.
 
     Attributes:
-        rows, inner: sizes of the axes, outermost first (without axes of size 1).
-        order: for each inner axis, and each row axis, which axis of a full-shaped value it is: `row_axes` and
-            `inner_axes` count the axes larger than 1.
+        rows, inner, columns: sizes of the axes, outermost first (without axes of size 1).
+        row_axes, inner_axes, column_axes: which axis of a full-shaped value each is, counting the axes larger than 1.
         roots: what it makes.
-        column: the reduced axes lead (a sum over a batch): the inner axes are kept and the rows are reduced.
     """
 
     rows: tuple[int, ...]
     inner: tuple[int, ...]
     row_axes: tuple[int, ...]
     inner_axes: tuple[int, ...]
+    columns: tuple[int, ...] = ()
+    column_axes: tuple[int, ...] = ()
     roots: list[Root] = field(default_factory=list)
-    column: bool = False
 
     @property
     def stages(self) -> int:
@@ -59,17 +73,59 @@ class LoopKernel:
         return 1 + max((root.stage for root in self.roots), default=0)
 
     @property
+    def reduces(self) -> bool:
+        """Whether it makes one value out of many."""
+        return any(root.reduces for root in self.roots)
+
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """The sizes of the axes of a reduced value."""
+        return self.rows + self.columns
+
+    @property
     def space(self) -> tuple[int, ...]:
         """The sizes of all axes of a full-shaped value, in the order of the value's axes."""
-        sizes = dict(zip(self.row_axes, self.rows, strict=True))
-        sizes.update(zip(self.inner_axes, self.inner, strict=True))
-        return tuple(sizes[axis] for axis in sorted(sizes))
+        return tuple(size for _, size in sorted(zip(self._axes(), (*self.kept, *self.inner), strict=True)))
+
+    @property
+    def parts(self) -> int:
+        """Into how many parts the inner axes of a row are cut where it keeps no columns; 1 if they stay in one.
+
+        It depends on nothing but the sizes. What is cut is put together by a second kernel, so it has one stage.
+        """
+        rows, elements = prod(self.rows), prod(self.inner)
+        if not 0 < rows < FEW_ROWS or self.columns:
+            return 1
+        return max(1, min(PARTS // rows, elements // SMALLEST_PART))
+
+    @property
+    def one_stage(self) -> bool:
+        """Whether nothing can follow on what it reduces within the same kernel."""
+        return bool(self.columns) or self.parts > 1
+
+    def same_axes(self, other: LoopKernel) -> bool:
+        """Whether two kernels run over the same axes in the same roles."""
+        return (self.rows, self.inner, self.columns, self._axes()) == (
+            other.rows,
+            other.inner,
+            other.columns,
+            other._axes(),
+        )
+
+    def take_axes(self, other: LoopKernel) -> None:
+        """Run over another kernel's axes."""
+        self.rows, self.inner, self.columns = other.rows, other.inner, other.columns
+        self.row_axes, self.inner_axes, self.column_axes = other.row_axes, other.inner_axes, other.column_axes
+
+    def _axes(self) -> tuple[int, ...]:
+        return (*self.row_axes, *self.column_axes, *self.inner_axes)
 
     def __repr__(self) -> str:
         lines = [f"for row in {self.rows}:"]
         for stage in range(self.stages):
             made = [r for r in self.roots if r.stage == stage]
-            lines.append(f"  for i in {self.inner}:")
+            columns = f" with columns {self.columns}" if self.columns else ""
+            lines.append(f"  for i in {self.inner}{columns}:")
             lines += [f"    {root}" for root in made if root.kind != "row"]
             lines += [f"  {root}" for root in made if root.kind == "row"]
         return "\n".join(lines)

@@ -21,7 +21,7 @@ from amalthea.compiler.fusion import Fusion, NodeStep
 from amalthea.compiler.generators import generate_node
 from amalthea.compiler.indexing import Affine, sources
 from amalthea.compiler.kernel_code import KernelCode
-from amalthea.compiler.loop_code import generate_loops
+from amalthea.compiler.loop_kernels import generate_loops
 from amalthea.compiler.loops import LoopKernel
 from amalthea.compiler.memory import ALIGNMENT, Life, plan
 from amalthea.compiler.passes.pipeline import optimize
@@ -96,9 +96,10 @@ class Program:
 
     def _step(self, kernel: LoopKernel | NodeStep) -> Step:
         if isinstance(kernel, LoopKernel):
-            code, parameters = generate_loops(kernel, self.stored, self.base)
+            loops = generate_loops(kernel, self.stored, self.base)
             outputs = [root.value for root in kernel.roots if root.stored]
-            return Step([(code, parameters)], None, set(parameters) - set(outputs), outputs)
+            reads = {p for _, parameters in loops.codes for p in parameters if isinstance(p, Value)}
+            return Step(loops.codes, None, reads - set(outputs), outputs, loops.scratch)
         node = kernel.node
         made = generate_node(node, self.target)
         reads = {self.base(value) for value in node.inputs}

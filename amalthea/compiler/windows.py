@@ -8,7 +8,7 @@ from math import prod
 
 from amalthea.compiler.emitter import Emitter, literal, llvm_type
 from amalthea.compiler.kernel_code import PLACEHOLDER, KernelCode, finished
-from amalthea.compiler.loop_code import combine, identity
+from amalthea.compiler.reductions import combine, identity
 from amalthea.core import dtypes
 from amalthea.core.dtypes import DType
 

@@ -1,0 +1,46 @@
+"""From a loop kernel to the functions that run it, one or two."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import prod
+
+from amalthea.compiler.kernel_code import KernelCode
+from amalthea.compiler.loop_code import Base, Parameter
+from amalthea.compiler.loop_columns import ColumnFunction
+from amalthea.compiler.loop_parts import PartsFunction
+from amalthea.compiler.loop_rows import EachFunction, RowFunction
+from amalthea.compiler.loops import LoopKernel
+from amalthea.compiler.reductions import accumulator
+from amalthea.core.value import Value
+
+
+@dataclass
+class LoopCode:
+    """The functions of a kernel in order, each with its parameters, and the bytes of its scratch buffers."""
+
+    codes: list[tuple[KernelCode, list[Parameter]]] = field(default_factory=list)
+    scratch: list[int] = field(default_factory=list)
+
+
+def generate_loops(kernel: LoopKernel, stored: set[Value], base: Base) -> LoopCode:
+    """The functions of a kernel. A reduction that is cut into parts has two: the parts, and what comes of them.
+
+    Args:
+        kernel: what to compute.
+        stored: the values that are in memory.
+        base: the value whose memory a stored value lives in (a reshape lives in its input's).
+    """
+    made = LoopCode()
+    if not kernel.reduces:
+        each = EachFunction(kernel, stored, base)
+        made.codes.append((each.run(), each.parameters))
+        return made
+    function = ColumnFunction(kernel, stored, base) if kernel.columns else RowFunction(kernel, stored, base)
+    made.codes.append((function.run(), function.parameters))
+    if function.parts > 1:
+        places = function.parts * prod(kernel.kept)
+        made.scratch = [places * accumulator(root.value.spec.dtype).itemsize for root in function.sums]
+        rest = PartsFunction(kernel, stored, base, function.parts)
+        made.codes.append((rest.run(), rest.parameters))
+    return made

@@ -1,0 +1,165 @@
+"""Kernels that go along rows: element by element, or reducing each row in stages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from amalthea.compiler.kernel_code import KernelCode
+from amalthea.compiler.loop_code import Base, Loop, LoopFunction, size_of
+from amalthea.compiler.loops import FEW_ROWS, PARTS, SMALLEST_PART, LoopKernel, Root
+from amalthea.core.value import Value
+
+RUN, TURNS = 4096, 512
+"""How many elements of an innermost loop, and how many turns of one around it, are summed before the sum is added to
+another one: so the error of a long sum grows with the length of these and with the number of them, not with its own."""
+
+
+class EachFunction(LoopFunction):
+    """Computes element by element; all axes are one index where the addresses allow it."""
+
+    def __init__(self, kernel: LoopKernel, stored: set[Value], base: Base) -> None:
+        super().__init__(kernel, kernel.roots, stored, base)
+        rows = [(f"r{i}", size) for i, size in enumerate(kernel.rows)]
+        inner = [(f"i{i}", size) for i, size in enumerate(kernel.inner)]
+        loops = self.merged([*rows, *inner])
+        self.outer, self.last = loops[:-1], loops[-1:]
+        self.begin(self.roots)
+
+    def run(self) -> KernelCode:
+        """The function."""
+        rows, length = size_of(self.outer), size_of(self.last)
+        if not self.outer:
+            self._along("%lo", "%hi")
+            return self.code("each", length, length)
+        parts = max(1, min(PARTS // max(rows, 1), length // SMALLEST_PART)) if rows < FEW_ROWS else 1
+
+        def unit(flat: str, _: list[str]) -> list[str]:
+            row, number = self.apart(flat, parts)
+            self.place(row, self.outer)
+            self._along(*self.part(number, parts, length))
+            return []
+
+        self.e.loop("%lo", "%hi", 1, unit)
+        return self.code("each", rows * parts, rows * length)
+
+    def _along(self, start: str, stop: str) -> None:
+        def body(i: str, _: list[str]) -> list[str]:
+            if self.last:
+                self.variables[self.last[0][0]] = i
+            self.known = [{}]
+            for root in self.roots:
+                self.each(root)
+            return []
+
+        self.e.loop(start, stop, 1, body)
+
+
+class RowFunction(LoopFunction):
+    """Reduces rows in stages. Rows that are cut into parts leave the sums of the parts in scratch buffers."""
+
+    def __init__(self, kernel: LoopKernel, stored: set[Value], base: Base) -> None:
+        self.parts = kernel.parts
+        roots = [root for root in kernel.roots if self.parts == 1 or root.kind != "row"]
+        super().__init__(kernel, roots, stored, base)
+        self.sums = [root for root in roots if root.reduces]
+        self.outer, self.inner = self.loops("r", kernel.rows), self.loops("i", kernel.inner)
+        if self.parts == 1:
+            self.begin(roots)
+        else:
+            self.begin([root for root in roots if not root.reduces], len(self.sums))
+
+    def run(self) -> KernelCode:
+        """The function."""
+        rows = size_of(self.outer)
+
+        def unit(flat: str, _: list[str]) -> list[str]:
+            row, number = self.apart(flat, self.parts)
+            self.place(row, self.outer)
+            self.known, self.row_values = [{}], {}
+            if self.parts == 1:
+                self._row()
+            else:
+                place = self.e.value(f"add i64 {self.e.value(f'mul i64 {number}, {rows}')}, {row}")
+                self._part(number, place)
+            return []
+
+        self.e.loop("%lo", "%hi", 1, unit)
+        return self.code("rows", rows * self.parts, rows * size_of(self.inner))
+
+    def _row(self) -> None:
+        for stage in range(self.kernel.stages):
+            self.stage = stage
+            made = [root for root in self.roots if root.stage == stage]
+            sums = [root for root in made if root.reduces]
+            if any(root.kind != "row" for root in made):
+                starts = [self.first(root) for root in sums]
+                for root, value in zip(sums, self._nest(self.inner, sums, starts), strict=True):
+                    self.finish(root, value)
+            for root in made:
+                if root.kind == "row":
+                    self.follow(root)
+
+    def _part(self, number: str, place: str) -> None:
+        """One part of a row, cut along the outermost loops."""
+        outer = 1
+        while outer < len(self.inner) and size_of(self.inner[:outer]) < 4 * self.parts:
+            outer += 1
+        cut, rest = self.inner[:outer], self.inner[outer:]
+        bounds = self.part(number, self.parts, size_of(cut))
+        starts = [self.first(root, inside=True) for root in self.sums]
+        for i, (root, value) in enumerate(
+            zip(self.sums, self._level(cut, bounds, rest, self.sums, starts), strict=True)
+        ):
+            kind = self.kept_as(root)
+            self.e.line(f"store {kind} {value}, ptr {self.pointer(kind, f'%s{i}', place)}")
+
+    def _nest(self, loops: Sequence[Loop], sums: Sequence[Root], carried: list[str]) -> list[str]:
+        if not loops:
+            return self._element(sums, carried)
+        return self._level(loops[:1], ("0", str(loops[0][1])), loops[1:], sums, carried)
+
+    def _level(
+        self,
+        cut: Sequence[Loop],
+        bounds: tuple[str, str],
+        rest: Sequence[Loop],
+        sums: Sequence[Root],
+        carried: list[str],
+    ) -> list[str]:
+        """A loop over the common index of some loops, and the rest within it; long ones are summed in runs."""
+        e = self.e
+        length = TURNS if rest else RUN
+
+        def turn(i: str, now: list[str]) -> list[str]:
+            self.place(i, cut)
+            if not rest:
+                return self._element(sums, now)
+            inside = self._nest(rest, sums, [self.first(root, inside=True) for root in sums])
+            return [self.combine(root, a, b) for root, a, b in zip(sums, now, inside, strict=True)]
+
+        def along(start: str, stop: str, starts: list[str]) -> list[str]:
+            kinds = [self.kept_as(root) for root in sums]
+            return e.loop(start, stop, 1, turn, list(zip(kinds, starts, strict=True)))
+
+        if size_of(cut) <= length or not sums:
+            return along(*bounds, carried)
+
+        def run(start: str, now: list[str]) -> list[str]:
+            end = e.value(f"add nsw i64 {start}, {length}")
+            stop = e.call("i64", "llvm.smin.i64", ("i64", end), ("i64", bounds[1]))
+            inside = along(start, stop, [self.first(root, inside=True) for root in sums])
+            return [self.combine(root, a, b) for root, a, b in zip(sums, now, inside, strict=True)]
+
+        kinds = [self.kept_as(root) for root in sums]
+        return e.loop(*bounds, length, run, list(zip(kinds, carried, strict=True)))
+
+    def _element(self, sums: Sequence[Root], now: list[str]) -> list[str]:
+        self.known.append({})
+        following = dict(zip([root.value for root in sums], now, strict=True))
+        for root in self.roots:
+            if root.stage == self.stage and root.kind == "each":
+                self.each(root)
+            elif root.value in following:
+                following[root.value] = self.combine(root, following[root.value], self.term(root), any_order=True)
+        self.known.pop()
+        return list(following.values())

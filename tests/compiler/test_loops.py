@@ -1,0 +1,194 @@
+"""Loop kernels: reductions over any axes, their precision, and that they do not depend on the number of threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import amalthea as am
+from amalthea import ops
+from amalthea.backends.native import BACKEND
+from amalthea.backends.numpy import BACKEND as REFERENCE
+from amalthea.compiler import fusion
+from amalthea.compiler.program import Program
+from amalthea.core.trace import trace
+
+RNG = np.random.default_rng(0)
+REDUCE = {"sum": ops.sum, "max": ops.max, "min": ops.min, "prod": ops.prod}
+DTYPES = ("float32", "float64", "float16", "bfloat16", "int8", "int32", "uint8", "int64")
+
+
+def normal(*shape: int) -> np.ndarray:
+    return RNG.normal(size=shape).astype("float32")
+
+
+def compiled(f: Callable[..., Any], *arrays: np.ndarray) -> tuple[Program, Any]:
+    graph = trace(f, *arrays, level="op").expand("primitive", keep=BACKEND.bare_kernels)
+    return Program(graph, BACKEND.bare_kernels), REFERENCE.compile(graph)
+
+
+def loops(program: Program) -> list[str]:
+    """The kinds of the generated functions, in order."""
+    return [code.name.rsplit("_", 1)[0] for step in program.steps for code, _ in step.codes]
+
+
+def same(f: Callable[..., Any], *arrays: np.ndarray, tolerance: float = 1e-6) -> Program:
+    program, reference = compiled(f, *arrays)
+    for a, b in zip(program(arrays), reference(arrays), strict=True):
+        assert a.dtype == b.dtype and a.shape == b.shape
+        np.testing.assert_allclose(a.astype("float64"), b.astype("float64"), rtol=tolerance, atol=tolerance)
+    return program
+
+
+@st.composite
+def reductions(draw: st.DrawFn) -> tuple[str, str, tuple[int, ...], tuple[int, ...], bool]:
+    sizes = st.sampled_from([1, 2, 3, 5, 7, 8, 9, 16, 17, 33, 67])
+    shape = draw(st.lists(sizes, min_size=1, max_size=4).map(tuple))
+    axes = draw(st.sets(st.integers(0, len(shape) - 1), min_size=1).map(lambda s: tuple(sorted(s))))
+    return draw(st.sampled_from(sorted(REDUCE))), draw(st.sampled_from(DTYPES)), shape, axes, draw(st.booleans())
+
+
+@settings(max_examples=60, deadline=None)
+@given(reductions(), st.randoms(use_true_random=False))
+def test_every_reduction_over_any_axes(case: Any, random: Any) -> None:
+    name, dtype, shape, axes, keepdims = case
+    whole = np.random.default_rng(random.randint(0, 2**30)).integers(-2, 3, shape)
+    values = np.where(whole == 0, 1, whole) if name == "prod" else whole
+    x = am.ops.convert_to_tensor(np.abs(values) if dtype == "uint8" else values, dtype=dtype).numpy()
+    if name == "prod" and "float" in dtype:
+        x = np.sign(x)  # exact in every order
+
+    def f(x: Any) -> Any:
+        return REDUCE[name](x, axis=axes, keepdims=keepdims)
+
+    same(f, x)
+
+
+@settings(max_examples=60, deadline=None)
+@given(reductions(), st.lists(st.sampled_from([np.nan, np.inf, -np.inf, -0.0]), max_size=3), st.integers(0, 99))
+def test_nan_and_infinity_in_any_place(case: Any, special: list[float], seed: int) -> None:
+    name, _, shape, axes, _ = case
+    x = np.random.default_rng(seed).integers(-1, 2, shape).astype("float32")
+    for i, value in enumerate(special):
+        x.flat[(seed * 31 + i * 7) % x.size] = value
+    with np.errstate(invalid="ignore"):
+        same(lambda x: REDUCE[name](x, axis=axes), x)
+
+
+SHAPES = {
+    "columns of many rows": ((70001, 5), 0),
+    "wide columns": ((600, 2051), 0),
+    "columns of images": ((8, 33, 33, 24), (0, 1, 2)),
+    "columns within rows": ((5, 9000, 7), 1),
+    "everything": ((300, 1001), (0, 1)),
+    "a few long rows": ((3, 100003), 1),
+    "many rows": ((3000, 130), 1),
+    "two groups of axes": ((4, 50, 6, 80), (1, 3)),
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_long_reductions_are_as_precise_as_pairwise_sums(name: str) -> None:
+    shape, axis = SHAPES[name]
+    x = (RNG.normal(size=shape) + 0.5).astype("float32")
+    program, _ = compiled(lambda x: ops.sum(x, axis=axis), x)
+    got = program([x])[0]
+    exact = np.sum(x, axis=axis, dtype="float64")
+    magnitude = np.sum(np.abs(x), axis=axis, dtype="float64")
+    assert np.max(np.abs(got - exact) / magnitude) < 2.0**-24 * 8
+
+
+def test_a_sum_of_a_million_rows_loses_no_more_than_numpys_pairwise_sum() -> None:
+    x = RNG.uniform(size=(1_000_003, 2)).astype("float32")
+    exact = x.sum(axis=0, dtype="float64")
+    pairwise = np.array([np.sum(np.ascontiguousarray(column)) for column in x.T])
+    limit = max(np.max(np.abs(pairwise - exact) / exact), 2.0**-23)
+    for f in (lambda x: ops.sum(x, axis=0), lambda x: ops.sum(ops.transpose(x), axis=1)):
+        got = compiled(f, x)[0]([x])[0]
+        assert np.max(np.abs(got - exact) / exact) <= 4 * limit
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_results_do_not_depend_on_the_number_of_threads(name: str) -> None:
+    shape, axis = SHAPES[name]
+    x = normal(*shape)
+
+    def f(x: Any) -> Any:
+        mean = ops.mean(x, axis=axis, keepdims=True)
+        return mean, ops.var(x, axis=axis), ops.max(x, axis=axis), ops.exp(x - mean) * 2
+
+    program, _ = compiled(f, x)
+    before = am.config.num_threads()
+    results = []
+    try:
+        for threads in (1, 2, 3):
+            am.config.set_num_threads(threads)
+            results.append(program([x]))
+    finally:
+        am.config.set_num_threads(before)
+    for other in results[1:]:
+        for a, b in zip(results[0], other, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("name", SHAPES)
+def test_variance_is_stable_far_from_zero(name: str, dtype: str) -> None:
+    shape, axis = SHAPES[name]
+    x = am.ops.cast(RNG.normal(size=shape) + 100, dtype).numpy()
+    got = compiled(lambda x: ops.var(ops.cast(x, "float32"), axis=axis), x)[0]([x])[0]
+    np.testing.assert_allclose(got, np.var(x.astype("float64"), axis=axis), rtol=1e-4)
+
+
+def test_a_long_sum_is_shared_and_put_together() -> None:
+    x = normal(70001, 5)
+    assert loops(same(lambda x: ops.sum(x, axis=0), x, tolerance=1e-3)) == ["columns", "parts"]
+    assert loops(same(lambda x: ops.mean(x * x), x, tolerance=1e-3)) == ["rows", "parts"]
+    assert loops(same(lambda x: ops.sum(x, axis=1), x)) == ["rows"]
+    assert loops(same(lambda x: ops.sum(x[:100], axis=0), x)) == ["columns"]
+
+
+def test_what_follows_a_sum_of_columns_is_in_its_kernel() -> None:
+    x = normal(64, 40)
+
+    def f(x: Any, w: Any) -> Any:
+        mean = ops.mean(x, axis=0)
+        return w - 0.1 * mean, ops.sqrt(mean + 3)
+
+    for rows in (64, 20000):
+        assert len(same(f, normal(rows, 40), normal(40)).kernels) == 1
+    program, _ = compiled(lambda x: (ops.exp(x), ops.sum(ops.exp(x), axis=0)), x)
+    assert len(program.kernels) == 1
+
+
+def test_the_result_of_a_kernel_that_is_cut_is_read_by_another() -> None:
+    x = normal(2, 40000)
+    program = same(ops.softmax, x)
+    assert loops(program) == ["rows", "parts", "rows", "parts", "each"]
+    assert len(same(ops.softmax, normal(64, 300)).kernels) == 1
+
+
+def test_an_initial_value_counts_once() -> None:
+    for shape in ((5, 3), (70001, 2), (2, 40000), (0, 3)):
+        x = normal(*shape)
+        for axis in (0, 1):
+            same(lambda x, axis=axis: (ops.max(x, axis=axis, initial=0.25), ops.min(x, axis=axis, initial=-9.0)), x)
+
+
+def test_reductions_of_slices_and_transposes() -> None:
+    x = normal(40, 30, 20)
+    same(lambda x: ops.sum(x[:, 2:20, ::2], axis=0), x, tolerance=1e-5)
+    same(lambda x: ops.sum(x[::2, :, 1:7] * 2, axis=(0, 1)), x, tolerance=1e-4)
+    same(lambda x: ops.sum(ops.transpose(x, (2, 0, 1)), axis=(0, 1)), x, tolerance=1e-4)
+    same(lambda x: ops.mean(ops.flip(x, axis=0), axis=(0, 2)), x, tolerance=1e-5)
+
+
+def test_the_parts_of_a_kernel_depend_on_its_sizes_only() -> None:
+    kernel = fusion.LoopKernel((2,), (1 << 20,), (0,), (1,))
+    assert kernel.parts == 16 and kernel.one_stage
+    assert fusion.LoopKernel((64,), (1 << 20,), (0,), (1,)).parts == 1
