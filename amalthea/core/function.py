@@ -26,14 +26,19 @@ _WARN_AFTER = 8
 
 
 class _Compiled:
-    """A graph, its program on one backend, and the variables it was traced with."""
+    """A graph, its program on one backend, and the variables it was traced with.
+
+    The program reads fewer variables than the graph where an op uses only the shape of one.
+    """
 
     def __init__(self, graph: Graph, backend: str) -> None:
         self.graph, self.backend = graph, backend
         self.variables = graph.variables
         self.targets = [graph.variables[i] for i, _ in graph.updates]
         self.n_outputs = len(graph.outputs)
-        self.program = active.backend.compile(graph.expand("primitive", keep=active.kernels))
+        opened = graph.expand("primitive", keep=active.kernels)
+        self.read = opened.variables
+        self.program = active.backend.compile(opened)
         self.trainable = tuple(v._trainable for v in self.variables)
         self.epoch = trainability_epoch()
 
@@ -47,7 +52,7 @@ class _Compiled:
 
     def run(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         arrays = [array_of(t) for t in tensors]
-        arrays += [array_of(v._tensor) for v in self.variables]
+        arrays += [array_of(v._tensor) for v in self.read]
         results = self.program(arrays)
         for variable, array in zip(self.targets, results[self.n_outputs :], strict=True):
             variable._tensor = wrap(array)

@@ -253,3 +253,9 @@ def test_an_input_signature_makes_tensors_of_numbers_and_lists():
         f([1.0], 3.5)
     g = function(lambda x: x["a"] + x["b"], input_signature=[{"a": TensorSpec((2,)), "b": TensorSpec(())}])
     assert g({"a": [1, 2], "b": 1}).numpy().tolist() == [2.0, 3.0]
+
+
+def test_a_variable_of_which_only_the_shape_is_used():
+    shape, factor = Variable(np.ones((2, 3), "float32")), Variable(3.0)
+    got = function(lambda x: ops.zeros_like(shape) + x * factor)(np.float32(2))
+    np.testing.assert_array_equal(got, np.full((2, 3), 6, "float32"))
