@@ -4,7 +4,7 @@
 # Each makes .venv and installs what it needs the first time; later runs start at once.
 # Use another interpreter with:  make test PYTHON=python3.13
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types pytest bench clean
+.PHONY: help demo test lint types pytest reference bench clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -26,7 +26,7 @@ help:
 demo: $(VENV)/demo.stamp
 	$(ONE_THREAD) $(BIN)/python examples/digits_demo.py
 
-test: lint types pytest
+test: lint types pytest reference
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .
@@ -37,6 +37,10 @@ types: $(VENV)/test.stamp
 
 pytest: $(VENV)/test.stamp
 	$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS)
+
+# What depends on the backend once more, on the one that the native compiler is compared with.
+reference: $(VENV)/test.stamp
+	AMALTHEA_BACKEND=numpy $(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) tests/core tests/ops tests/train
 
 bench: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks core

@@ -10,7 +10,7 @@ from typing import Any
 from amalthea.core import dtypes
 from amalthea.core.errors import ArgumentError, fail
 
-_settings: dict[str, Any] = {"epsilon": 1e-7, "image_data_format": "channels_last", "backend": "numpy"}
+_settings: dict[str, Any] = {"epsilon": 1e-7, "image_data_format": "channels_last", "backend": None}
 _FORMATS = ("channels_last", "channels_first")
 
 
@@ -47,7 +47,7 @@ def _load() -> None:
         set_epsilon(found["epsilon"])
     if "image_data_format" in found:
         set_image_data_format(found["image_data_format"])
-    _settings["backend"] = os.environ.get("AMALTHEA_BACKEND") or found.get("backend", "numpy")
+    _settings["backend"] = os.environ.get("AMALTHEA_BACKEND") or found.get("backend")
 
 
 def floatx() -> str:
@@ -119,9 +119,9 @@ def standardize_data_format(data_format: str | None) -> str:
     return data_format
 
 
-def preferred_backend() -> str:
-    """The backend that the environment or the configuration file asks for."""
-    return str(_settings["backend"])
+def preferred_backend() -> str | None:
+    """The backend that the environment or the configuration file asks for; None where neither does."""
+    return None if _settings["backend"] is None else str(_settings["backend"])
 
 
 _load()

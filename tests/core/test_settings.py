@@ -50,3 +50,19 @@ def test_backend_scope_and_devices():
 def test_wrong_settings(call):
     with pytest.raises(ValueError, match="Received"):
         call()
+
+
+WITHOUT_LLVMLITE = "import sys; sys.modules['llvmlite'] = None; import amalthea as am; print(am.ops.add(1, 2).item(), "
+
+
+def test_native_is_the_default_and_numpy_computes_where_it_is_not_installed(tmp_path):
+    clean = {"AMALTHEA_HOME": str(tmp_path), "AMALTHEA_BACKEND": ""}
+    assert run("import amalthea as am; print(am.config.backend())", **clean) == "native"
+    told = run(WITHOUT_LLVMLITE + "am.config.backend())", **clean)
+    assert told.startswith("3 numpy")
+    assert len([line for line in told.splitlines() if "Warning" in line and "pip install 'llvmlite" in line]) == 1
+
+
+def test_asking_for_native_where_it_is_not_installed_is_an_error(tmp_path):
+    told = run(WITHOUT_LLVMLITE + "1)", AMALTHEA_HOME=str(tmp_path), AMALTHEA_BACKEND="native")
+    assert told.splitlines()[-1].startswith("ImportError: [native]") and "pip install 'llvmlite" in told

@@ -106,13 +106,13 @@ def test_the_names_of_ops_are_ops():
 
 
 def test_a_primitive_without_a_kernel_says_where_to_add_one(monkeypatch):
-    for table in (active.kernels, active.backend.bare_kernels):
-        monkeypatch.delitem(table, "erfinv")
-    for call in (amalthea.ops.erfinv, traced(lambda x: amalthea.ops.erfinv(x) + 0.5)):
-        with pytest.raises(UnsupportedError, match=r"\[erfinv\].*no kernel.*amalthea/backends/numpy") as error:
-            call(amalthea.ops.ones(2))
-        others = [name for name in backend.names() if name != "numpy"]
-        assert ("set_backend" in str(error.value)) == bool(others)
+    with backend.backend_scope("numpy"):
+        for table in (active.kernels, active.backend.bare_kernels):
+            monkeypatch.delitem(table, "erfinv")
+        for call in (amalthea.ops.erfinv, traced(lambda x: amalthea.ops.erfinv(x) + 0.5)):
+            with pytest.raises(UnsupportedError, match=r"\[erfinv\].*no kernel.*amalthea/backends/numpy") as error:
+                call(amalthea.ops.ones(2))
+            assert "set_backend" in str(error.value)
 
 
 def test_there_are_about_a_hundred_primitives():

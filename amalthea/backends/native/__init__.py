@@ -6,13 +6,19 @@ without generated code run as NumPy kernels inside the program.
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from amalthea.backends.numpy import NumpyBackend
-from amalthea.compiler.program import Program
 from amalthea.core.graph import Graph
+
+if importlib.util.find_spec("llvmlite") is None:
+    raise ImportError(
+        "[native] this backend compiles with LLVM, and llvmlite, which brings it, is not installed. "
+        "Fix: pip install 'llvmlite>=0.50'."
+    )
 
 
 class NativeBackend(NumpyBackend):
@@ -22,6 +28,8 @@ class NativeBackend(NumpyBackend):
 
     def compile(self, graph: Graph) -> Callable[[Sequence[np.ndarray]], list[np.ndarray]]:
         """A program of machine code for a graph of primitives."""
+        from amalthea.compiler.program import Program  # a tenth of a second, which a program without graphs saves
+
         return np.errstate(all="ignore")(Program(graph, self.bare_kernels))
 
 
