@@ -83,6 +83,11 @@ class Program:
         self._arenas: list[_Arena] = []
         self._lock = threading.Lock()
 
+    @property
+    def fallbacks(self) -> list[str]:
+        """The primitives that run as NumPy kernels, in order."""
+        return [step.node.op.name for step in self.steps if step.node is not None]
+
     # Planning
 
     def base(self, value: Value) -> Value:
@@ -253,7 +258,8 @@ class Program:
     # Running
 
     def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        inputs = [a if a.flags.c_contiguous else np.ascontiguousarray(a) for a in arrays]
+        # A NumPy scalar has no memory of its own.
+        inputs = [a if type(a) is np.ndarray and a.flags.c_contiguous else np.array(a, order="C") for a in arrays]
         results = {value: np.empty(value.spec.sizes, dtypes.to_numpy(value.spec.dtype)) for value in self.direct}
         with self._lock:
             arena = self._arenas.pop() if self._arenas else _Arena(self)

@@ -220,3 +220,9 @@ def test_describe_names_kernels_and_what_falls_back():
     graph, program, values = program_and_arrays(lambda x: ops.argmax(ops.softmax(x), axis=1), X)
     text = program.describe(values)
     assert "numpy: argmax" in text and "flops" in text and " us " in text
+
+
+def test_numpy_scalars_are_inputs_too():
+    program = program_and_arrays(lambda x, y: x * y, np.array(2.0), np.array(3.0))[1]
+    for _ in range(20):
+        assert program([np.float64(0.25), np.float64(8.0)])[0] == 2.0
