@@ -135,6 +135,18 @@ def check_same(where: str, what: str, got: Sequence[Any], want: Sequence[Any]) -
             )
 
 
+def check_fed(where: str, graph: Graph, given: Sequence[Any]) -> None:
+    """Raise DTypeError or ShapeError unless the graph was traced for tensors of these dtypes and numbers of axes."""
+    wanted = [value.spec for value in graph.inputs]
+    if [(len(spec.shape), spec.dtype) for spec in wanted] != [(len(x.shape), x.dtype) for x in given]:
+        fail(
+            DTypeError if len(wanted) == len(given) else ShapeError,
+            "a body takes the tensors that it was traced for",
+            where=where,
+            received=f"{', '.join(map(str, given))} for a body that takes {', '.join(map(str, wanted))}",
+        )
+
+
 def check_takes(where: str, name: str, function: Callable[..., Any], *wanted: str) -> None:
     """Raise ArgumentError unless `function` can be called with as many arguments as there are names of `wanted`."""
     if not callable(function):

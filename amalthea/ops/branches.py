@@ -25,6 +25,7 @@ from amalthea.ops.bodies import (
     Body,
     announce,
     as_sequence,
+    check_fed,
     check_same,
     check_takes,
     f64,
@@ -70,7 +71,8 @@ def branch(inputs: Sequence[Tensor], graphs: tuple[Graph, ...]) -> tuple[Tensor,
     >>> "branch" in [node.op.name for node in graph.expand("op").nodes]
     True
     """
-    for graph in graphs[1:]:
+    for graph in graphs:
+        check_fed("cond", graph, inputs[1:])
         check_same("cond", "what the branches return", graph.outputs_specs(), graphs[0].outputs_specs())
     return tuple(graphs[0].outputs_specs())  # type: ignore[arg-type]
 

@@ -18,6 +18,7 @@ from amalthea.core.tensor import Tensor, as_tensor
 from amalthea.ops.bodies import (
     Body,
     announce,
+    check_fed,
     check_same,
     check_takes,
     f64,
@@ -65,6 +66,8 @@ def loop(inputs: Sequence[Tensor], test: Graph, body: Graph, carries: int) -> tu
     """
     specs = [TensorSpec(x.shape, x.dtype) for x in inputs[:carries]]
     check_same("while_loop", "the loop variables before and after a step", body.outputs_specs(), specs)
+    for graph in (test, body):
+        check_fed("while_loop", graph, inputs)
     return tuple(specs)  # type: ignore[arg-type]
 
 

@@ -23,6 +23,7 @@ from amalthea.core.tensor import Tensor, as_tensor
 from amalthea.ops.bodies import (
     announce,
     as_sequence,
+    check_fed,
     check_same,
     check_takes,
     f64,
@@ -111,6 +112,8 @@ def scan_loop(
     for x in specs[carries : carries + sequences]:
         if not x.shape or x.shape[0] != length:
             fail(ShapeError, f"a sequence must have {length} steps", where="scan", received=repr(x))
+    steps = [TensorSpec(x.shape[1:], x.dtype) for x in specs[carries : carries + sequences]]
+    check_fed("scan", body, [*specs[:carries], *steps, *specs[carries + sequences :]])
     stacked = [TensorSpec((length, *s.shape), s.dtype) for s in outs[carries:]]
     kept = [TensorSpec((length, *s.shape), s.dtype) for s in specs[:carries]] if save else []
     return (*outs[:carries], *stacked, *kept)  # type: ignore[arg-type]

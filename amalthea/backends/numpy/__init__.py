@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from amalthea.backends.numpy.control import Control
 from amalthea.backends.numpy.program import compile_graph
 from amalthea.core.graph import Graph
 
@@ -22,6 +24,7 @@ class NumpyBackend:
 
     name = "numpy"
     array_type = np.ndarray
+    large = sys.maxsize
 
     def __init__(self) -> None:
         self.bare_kernels: dict[str, Callable[..., Any]] = {}
@@ -29,6 +32,7 @@ class NumpyBackend:
             if not module.name.startswith("_"):
                 found = importlib.import_module(f"{__name__}.{module.name}")
                 self.bare_kernels.update(getattr(found, "KERNELS", {}))
+        self.bare_kernels.update(Control(self.compile, self.bare_kernels).kernels())
         self.kernels = {name: np.errstate(all="ignore")(kernel) for name, kernel in self.bare_kernels.items()}
 
     def to_array(self, value: Any, dtype: np.dtype | None = None) -> np.ndarray:
@@ -43,6 +47,14 @@ class NumpyBackend:
 
     def compile(self, graph: Graph) -> Callable[[Sequence[np.ndarray]], list[np.ndarray]]:
         """A program for a graph of primitives."""
+        return self.interpret(graph)
+
+    def compile_eager(self, graph: Graph) -> Callable[[Sequence[np.ndarray]], list[np.ndarray]] | None:
+        """None: a program calls the same kernels as eager code does."""
+        return None
+
+    def interpret(self, graph: Graph) -> Callable[[Sequence[np.ndarray]], list[np.ndarray]]:
+        """A program that calls kernel after kernel."""
         return np.errstate(all="ignore")(compile_graph(graph, self.bare_kernels))
 
     def devices(self) -> list[str]:
