@@ -26,6 +26,8 @@ class Backend(Protocol):
     name: str
     array_type: type
     kernels: dict[str, Callable[..., Any]]
+    large: int
+    """Elements of a tensor from which an eager call of a composite is offered to `compile_eager`."""
 
     def to_array(self, value: Any, dtype: np.dtype | None = None) -> Any:
         """An array of this backend from a NumPy array, a number or another backend's array."""
@@ -35,6 +37,12 @@ class Backend(Protocol):
 
     def compile(self, graph: Any) -> Program:
         """A program for a `Graph` of primitives: from the arrays of its `all_inputs` to those of its `all_outputs`."""
+
+    def compile_eager(self, graph: Any) -> Program | None:
+        """A program for what eager code would compute op by op, if one pays that is made for a few calls; else None."""
+
+    def interpret(self, graph: Any) -> Program:
+        """A program that calls kernel after kernel: slower than a compiled one, and made at once."""
 
     def devices(self) -> list[str]:
         """The names of the devices it can use, e.g. ["cpu:0"]."""
@@ -46,6 +54,7 @@ class _Active:
     backend: Backend
     array_type: type
     kernels: dict[str, Callable[..., Any]]
+    large: int
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -105,7 +114,8 @@ def set_backend(name: str) -> None:
             fix=f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(known)}",
         )
     chosen: Backend = importlib.import_module(f"amalthea.backends.{name}").BACKEND
-    active.backend, active.array_type, active.kernels = chosen, chosen.array_type, chosen.kernels
+    active.backend, active.array_type = chosen, chosen.array_type
+    active.kernels, active.large = chosen.kernels, chosen.large
 
 
 def backend() -> str:

@@ -9,6 +9,7 @@ from amalthea.core import dtypes, tree
 from amalthea.core.arguments import NUMBERS, check_alive, freeze, weak
 from amalthea.core.backend import active
 from amalthea.core.context import context
+from amalthea.core.eager_programs import compiled_call
 from amalthea.core.errors import AmaltheaError
 from amalthea.core.infer import expansion
 from amalthea.core.node import record, slots
@@ -42,16 +43,23 @@ class Composite(Op):
         return self._call(self.converted(self.bind(args, kwargs)))
 
     def _ready(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sequence[Any] | None:
-        """The positional arguments, if all tensors among the arguments have values already; variables are read."""
+        """The positional arguments, if all tensors among the arguments have values already; variables are read.
+
+        None also where a tensor is so large that a compiled program may pay.
+        """
         ready: Sequence[Any] = args
         for i in self.positions:
-            if i < len(args) and type(args[i]) is not Tensor:
+            if i >= len(args):
+                break
+            if type(args[i]) is not Tensor:
                 read = getattr(args[i], "_read", None)
                 if read is None:
                     return None
                 if ready is args:
                     ready = list(args)
                 ready[i] = read()  # type: ignore[index]
+            if ready[i]._array.size >= active.large:
+                return None
         for name in kwargs:
             if name in self.tensors and type(kwargs[name]) is not Tensor:
                 return None
@@ -75,7 +83,8 @@ class Composite(Op):
         """The result by the backend's own kernel if it has one, else by the body."""
         kernel = active.kernels.get(self.name)
         if kernel is None:
-            return self.function(**bound)
+            found = self._compiled(bound)
+            return self.function(**bound) if found is None else found
         static = freeze({name: bound[name] for name in self.static})
         places: list[Tensor] = []
         arguments = {**static, **{name: slots(bound[name], places) for name in self.tensors}}
@@ -84,6 +93,16 @@ class Composite(Op):
         if isinstance(result, TensorSpec):
             return wrap(active.backend.to_array(made))
         return tree.pack(result, [wrap(active.backend.to_array(array)) for array in made])
+
+    def _compiled(self, bound: dict[str, Any]) -> Any:
+        """The result by a compiled program, where a tensor is so large that one pays; else None."""
+        given = [bound[name] for name in self.tensors]
+        if not any(isinstance(x, Tensor) and x._array.size >= active.large for x in given):
+            return None
+        places: list[Tensor] = []
+        static = freeze({name: bound[name] for name in self.static})
+        arguments = {**static, **{name: slots(bound[name], places) for name in self.tensors}}
+        return compiled_call(self, places, arguments)
 
     def converted(self, bound: dict[str, Any]) -> dict[str, Any]:
         """The arguments with those that are tensors converted; Python numbers take a dtype beside the others."""

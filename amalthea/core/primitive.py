@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from amalthea.core import dtypes
 from amalthea.core.arguments import KEPT, NUMBERS, as_dtype, check_alive, constant, freeze, weak
@@ -135,10 +135,11 @@ class Primitive(Op):
         if plan.casts is not None:
             inputs = self.cast(inputs, plan.casts)
             arrays = [x._array for x in inputs]
-        kernel = active.kernels.get(self.name)
-        if kernel is None:
+        try:
+            kernel = active.kernels[self.name]
+        except KeyError:
             self.no_kernel()
-        result = kernel(*arrays, **plan.attrs)  # type: ignore[misc]
+        result = kernel(*arrays, **plan.attrs)
         if plan.single:
             out: Any = _new(Tensor)
             out._array = result if type(result) is active.array_type else active.backend.to_array(result)
@@ -155,7 +156,7 @@ class Primitive(Op):
             error.where = self.name
             raise
 
-    def no_kernel(self) -> Any:
+    def no_kernel(self) -> NoReturn:
         fail_without_kernel(self.name, active.backend.name)
 
     def cast(self, inputs: Sequence[Any], casts: tuple[Any, ...]) -> list[Tensor]:

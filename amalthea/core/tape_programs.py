@@ -1,8 +1,9 @@
 """Backward passes of eager tapes as compiled programs.
 
 A loop that runs op by op makes the same tape again and again. The third time that a tape of one structure is
-differentiated (the same ops on the same shapes, wired in the same way), its backward pass is traced and compiled; from
-then on it is one program instead of one op after another. What is computed is the same.
+differentiated (the same ops on the same shapes, wired in the same way), its backward pass is traced; from then on it is
+one program instead of one op after another: machine code where the backend finds that compiling so much work pays, else
+kernel after kernel. What is computed is the same.
 """
 
 from __future__ import annotations
@@ -149,7 +150,8 @@ def _compile(
         results = [_total([grads[k] for k in keys if k in grads]) for keys in wanted]
     kept = [g for g in results if g is not None]
     graph = _with_used_inputs(build("gradient", inputs, kept, trace), inputs, places)
-    program = active.backend.compile(graph.expand("primitive", keep=active.kernels))
+    opened = graph.expand("primitive", keep=active.kernels)
+    program = active.backend.compile_eager(opened) or active.backend.interpret(opened)
     order = iter(range(len(kept)))
     return _Compiled(places, program, [None if g is None else next(order) for g in results], plans)
 

@@ -1,16 +1,20 @@
 """The native backend: graphs become fused loops and machine code for this CPU, through LLVM.
 
-Arrays are NumPy's, and single ops run as NumPy kernels; what is traced is compiled by `amalthea.compiler`. Primitives
-without generated code run as NumPy kernels inside the program.
+Arrays are NumPy's. What is traced is compiled by `amalthea.compiler`; primitives without generated code run as NumPy
+kernels inside the program. Op by op, NumPy's kernels compute, and on large arrays compiled ones where those gain
+(`costs.py` says when).
 """
 
 from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
+from amalthea.backends.native.costs import HEAVY, PAYS, gain
+from amalthea.backends.native.eager import eager_kernel
 from amalthea.backends.numpy import NumpyBackend
 from amalthea.core.graph import Graph
 
@@ -25,12 +29,28 @@ class NativeBackend(NumpyBackend):
     """LLVM behind the backend protocol of `amalthea.core.backend`."""
 
     name = "native"
+    large = 1 << 14
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in HEAVY:
+            self.kernels[name] = eager_kernel(name, self.kernels[name], self.compile_eager)
 
     def compile(self, graph: Graph) -> Callable[[Sequence[np.ndarray]], list[np.ndarray]]:
         """A program of machine code for a graph of primitives."""
+        return np.errstate(all="ignore")(self._program(graph))
+
+    def compile_eager(self, graph: Graph) -> Callable[[Sequence[np.ndarray]], list[np.ndarray]] | None:
+        """A program of machine code; None where it would save little, or needs kernels of NumPy all the same."""
+        if gain(graph) < PAYS:
+            return None
+        program = self._program(graph)
+        return None if program.fallbacks else program
+
+    def _program(self, graph: Graph) -> Any:
         from amalthea.compiler.program import Program  # a tenth of a second, which a program without graphs saves
 
-        return np.errstate(all="ignore")(Program(graph, self.bare_kernels))
+        return Program(graph, self.bare_kernels)
 
 
 BACKEND = NativeBackend()

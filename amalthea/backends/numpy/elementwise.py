@@ -83,23 +83,8 @@ def _erfc64(x: np.ndarray) -> np.ndarray:
     return np.where(near, 1 - _erf_near_zero(np.where(near, x, 0.0)), np.where(x < 0, 2 - tail, tail))
 
 
-def erf(x: np.ndarray) -> np.ndarray:
-    """The error function, computed in double precision."""
-    return np.asarray(_erf64(x.astype(np.float64))).astype(x.dtype)
-
-
-def erfc(x: np.ndarray) -> np.ndarray:
-    """1 - erf(x), with full relative precision where it is tiny; computed in double precision."""
-    return np.asarray(_erfc64(x.astype(np.float64))).astype(x.dtype)
-
-
-def erfinv(x: np.ndarray) -> np.ndarray:
-    """The inverse of erf on (-1, 1): Winitzki's elementary guess (0.2 %), then three steps of Halley's method.
-
-    The steps solve erfc(y) = 1 - |x|, which keeps its precision next to 1.
-    """
-    value = x.astype(np.float64)
-    size = np.abs(value)
+def _erfinv64(x: np.ndarray) -> np.ndarray:
+    size = np.abs(x)
     inside = size < 1
     p = np.where(inside, size, 0.5)
     log = np.log1p(-p * p)
@@ -111,7 +96,38 @@ def erfinv(x: np.ndarray) -> np.ndarray:
         step = error / (2 / np.sqrt(np.pi) * np.exp(-y * y))
         y = y - step / (1 + y * step)
     y = np.where(inside, y, np.where(size == 1, np.inf, np.nan))
-    return np.asarray(np.copysign(y, value)).astype(x.dtype)
+    return np.copysign(y, x)
+
+
+BLOCK = 1 << 12  # elements at a time, so that some twenty temporaries in double precision stay in cache
+
+
+def _in_double(function: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> np.ndarray:
+    """The function of each element, computed in double precision block by block."""
+    flat, out = x.reshape(-1), np.empty(x.shape, x.dtype)
+    into = out.reshape(-1)
+    for start in range(0, flat.size, BLOCK):
+        part = slice(start, start + BLOCK)
+        into[part] = function(flat[part].astype(np.float64))
+    return out
+
+
+def erf(x: np.ndarray) -> np.ndarray:
+    """The error function, computed in double precision."""
+    return _in_double(_erf64, x)
+
+
+def erfc(x: np.ndarray) -> np.ndarray:
+    """1 - erf(x), with full relative precision where it is tiny; computed in double precision."""
+    return _in_double(_erfc64, x)
+
+
+def erfinv(x: np.ndarray) -> np.ndarray:
+    """The inverse of erf on (-1, 1): Winitzki's elementary guess (0.2 %), then three steps of Halley's method.
+
+    The steps solve erfc(y) = 1 - |x|, which keeps its precision next to 1. Computed in double precision.
+    """
+    return _in_double(_erfinv64, x)
 
 
 def stop_gradient(variable: np.ndarray) -> np.ndarray:

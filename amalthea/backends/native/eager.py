@@ -1,0 +1,61 @@
+"""Kernels for single ops that eager code calls: NumPy's, and on large arrays compiled programs where those gain.
+
+Whether a call is compiled depends on its op, shapes and dtypes alone, so the same call always gives the same digits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from amalthea.core import dtypes
+from amalthea.core.context import eager_scope
+from amalthea.core.graph import Graph
+from amalthea.core.registry import registry
+from amalthea.core.spec import TensorSpec
+from amalthea.core.trace import trace
+
+SMALL = 1 << 9
+"""Elements of the first operand below which nothing pays; such a call costs a tenth of a microsecond more."""
+
+KEPT = 1024  # programs of an op, and calls known not to be worth one
+
+Kernel = Callable[..., Any]
+Compile = Callable[[Graph], Callable[[Sequence[np.ndarray]], list[np.ndarray]] | None]
+
+
+def eager_kernel(name: str, kernel: Kernel, compile_eager: Compile) -> Kernel:
+    """The kernel of a primitive for eager calls.
+
+    Args:
+        name: the primitive.
+        kernel: NumPy's.
+        compile_eager: makes a program, or None where NumPy is as good.
+    """
+    programs: dict[Any, Any] = {}
+
+    def call(*arrays: np.ndarray, **attrs: Any) -> Any:
+        if arrays[0].size < SMALL:
+            return kernel(*arrays, **attrs)
+        key = (*attrs.values(), *[(array.shape, array.dtype) for array in arrays])
+        program = programs.get(key, programs)
+        if program is programs:
+            if len(programs) >= KEPT:
+                programs.clear()
+            program = programs[key] = compile_eager(_graph(name, arrays, attrs))
+        return kernel(*arrays, **attrs) if program is None else program(arrays)[0]
+
+    def contract(x: np.ndarray, y: np.ndarray, *, subscripts: str) -> Any:
+        if x.dtype.char in "fd":  # float32 and float64: BLAS
+            return kernel(x, y, subscripts=subscripts)
+        return call(x, y, subscripts=subscripts)
+
+    return contract if name == "contract" else call
+
+
+def _graph(name: str, arrays: Sequence[np.ndarray], attrs: dict[str, Any]) -> Graph:
+    specs = [TensorSpec(array.shape, dtypes.from_numpy(array.dtype)) for array in arrays]
+    with eager_scope():
+        return trace(lambda *tensors: registry[name](*tensors, **attrs), *specs, level="primitive").expand("primitive")
