@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from amalthea.compiler.indexing import MOVES, Affine, Index, sources
+from amalthea.compiler.affine import Affine, Index
+from amalthea.compiler.index_checks import IndexCheck, index_check
+from amalthea.compiler.indexing import CHOICES, MOVES, folds, reads
 from amalthea.compiler.loops import LoopKernel, Root, sizes_of
 from amalthea.compiler.reductions import REDUCTIONS
 from amalthea.core.graph import Graph
@@ -21,6 +23,8 @@ from amalthea.core.value import Value
 COSTLY = frozenset(
     "exp expm1 log log1p sin cos tanh sigmoid erf erfc erfinv arctan2 power divide sqrt floor_divide mod".split()
 )
+THREEFRY = 80  # instructions for two words of random bits
+COMPUTED = frozenset({"iota", "threefry2x32"})  # made from an element's index, or from what is not an input's element
 CHEAP = 3  # ops that are rather computed again than stored
 LOOK_BACK = 24  # kernels that a root may join
 
@@ -35,7 +39,7 @@ class NodeStep:
         return f"{self.node.op.name}: {', '.join(str(v.spec) for v in self.node.outputs)}"
 
 
-Step = LoopKernel | NodeStep
+Step = LoopKernel | NodeStep | IndexCheck
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ class Fusion:
                 self.users.setdefault(value, []).append(node)
         self.results = set(graph.all_outputs)
         self.stored: set[Value] = set()
+        self.aliases: set[Value] = set()  # values that are their node's input's memory
         self.cost: dict[Value, int] = {}
         self.place: dict[Value, int] = {}  # of each stored value: the step that makes it
         self.steps: list[Step] = []
@@ -68,14 +73,18 @@ class Fusion:
             else:
                 self.stored.update(node.outputs)
                 self.stored.update(v for v in node.inputs if v.node is not None)
+        for node in reversed(self.graph.nodes):
+            self._settle_alias(node)
         for node in self.graph.nodes:
-            if self._is_alias(node):
-                self._store_source(node)
-        for node in self.graph.nodes:
+            check = index_check(node)
+            if check is not None and check not in self.steps:
+                self._add(check, ())
             if not self._is_loop(node):
                 self._add(NodeStep(node), node.outputs)
-            elif node.outputs[0] in self.stored and not self._is_alias(node):
-                self._place(node)
+                continue
+            for value in node.outputs:
+                if value in self.stored and value not in self.aliases:
+                    self._place(value)
         for step in self.steps:
             if isinstance(step, LoopKernel):
                 self._settle(step)
@@ -84,33 +93,45 @@ class Fusion:
     # What is stored
 
     def _is_loop(self, node: Node) -> bool:
-        return node.op.name in self.pointwise or node.op.name in MOVES or node.op.name in REDUCTIONS
+        name = node.op.name
+        return name in self.pointwise or name in MOVES or name in CHOICES or name in COMPUTED or name in REDUCTIONS
 
-    def _is_alias(self, node: Node) -> bool:
-        """A reshape: its result is its input's memory."""
-        return node.op.name == "reshape" and sources(node, _symbols(node.outputs[0])) is None
+    def _settle_alias(self, node: Node) -> None:
+        """A reshape that is in memory is its input's memory; one that is not becomes a part of addresses.
 
-    def _store_source(self, node: Node) -> None:
-        if node.inputs[0].node is not None:
-            self.stored.add(node.inputs[0])
-        self.stored.add(node.outputs[0])
+        A view of elements of another width is its input's memory always.
+        """
+        value = node.outputs[0]
+        if node.op.name == "reshape":
+            alias = value in self.stored or not folds(node)
+        else:
+            alias = node.op.name == "view" and value.spec.dtype.itemsize != node.inputs[0].spec.dtype.itemsize
+        if alias:
+            self.stored.add(value)
+            self.aliases.add(value)
+            self._store(node.inputs[0])
+
+    def _store(self, value: Value) -> None:
+        if value.node is not None:
+            self.stored.add(value)
 
     def _weigh(self, node: Node) -> None:
-        value = node.outputs[0]
-        name = node.op.name
-        cost = 0 if name in MOVES else 8 if name in COSTLY else 1
+        name, cost = node.op.name, weight(node)
         for x in node.inputs:
             if x in self.cost and x not in self.stored:
                 cost += self.cost[x]
-        self.cost[value] = cost
-        users = self.users.get(value, [])
-        bigger = any(_size(user.outputs[0]) > _size(value) for user in users if self._is_loop(user))
-        if (
-            value in self.results
-            or name in REDUCTIONS
-            or (cost > CHEAP and (len(set(users)) > 1 or bigger) and name not in MOVES)
-        ):
-            self.stored.add(value)
+        if name == "gather":
+            self._store(node.inputs[1])
+        for value in node.outputs:
+            self.cost[value] = cost
+            users = self.users.get(value, [])
+            repeating = [user for user in users if user.op.name not in CHOICES and self._is_loop(user)]
+            bigger = any(_size(user.outputs[0]) > _size(value) for user in repeating)
+            if value in self.results or name in REDUCTIONS:
+                self.stored.add(value)
+            elif cost > CHEAP and (len(set(users)) > 1 or bigger):
+                source = node.inputs[0] if name in MOVES else value
+                self._store(source if _size(source) <= _size(value) else value)
 
     # Where it is made
 
@@ -119,13 +140,13 @@ class Fusion:
             self.place[value] = len(self.steps)
         self.steps.append(step)
 
-    def _place(self, node: Node) -> None:
-        value = node.outputs[0]
-        wanted = self._kernel_for(node)
+    def _place(self, value: Value) -> None:
+        node = value.node
+        wanted = self._kernel_for(value)
         for position in range(len(self.steps) - 1, max(len(self.steps) - 1 - LOOK_BACK, -1), -1):
             step = self.steps[position]
             if isinstance(step, LoopKernel):
-                joined = self._joined(step, position, node, wanted)
+                joined = self._joined(step, position, value, wanted)
                 if joined is not None:
                     step.roots.append(joined)
                     self.place[value] = position
@@ -133,8 +154,9 @@ class Fusion:
         wanted.roots.append(Root(value, _kind(node)))
         self._add(wanted, (value,))
 
-    def _kernel_for(self, node: Node) -> LoopKernel:
+    def _kernel_for(self, value: Value) -> LoopKernel:
         """A kernel of its own for a root."""
+        node = value.node
         if node.op.name in REDUCTIONS:
             shape = node.inputs[0].spec.sizes
             reduced = {axis for axis in node.attrs["axis"] if shape[axis] != 1}
@@ -147,16 +169,17 @@ class Fusion:
             outer, inner, beside = (tuple(shape[a] for a in group) for group in groups)
             outer_axes, inner_axes, beside_axes = (tuple(number[a] for a in group) for group in groups)
             return LoopKernel(outer, inner, outer_axes, inner_axes, beside, beside_axes)
-        sizes = sizes_of(node.outputs[0].spec.sizes)
+        sizes = sizes_of(value.spec.sizes)
         n = len(sizes)
         return LoopKernel(sizes[:-1], sizes[-1:], tuple(range(n))[:-1], tuple(range(n))[-1:])
 
-    def _joined(self, kernel: LoopKernel, position: int, node: Node, wanted: LoopKernel) -> Root | None:
+    def _joined(self, kernel: LoopKernel, position: int, value: Value, wanted: LoopKernel) -> Root | None:
         """The root as a part of `kernel`, if it can be one."""
+        node = value.node
         kind = _kind(node)
         change = None
         if kind == "each":
-            sizes = sizes_of(node.outputs[0].spec.sizes)
+            sizes = sizes_of(value.spec.sizes)
             if sizes != kernel.space:
                 if sizes != kernel.kept or not kernel.reduces:
                     return None
@@ -167,7 +190,7 @@ class Fusion:
             change = wanted
         stage = 0
         target = change or kernel
-        for read in self._reads(node, target, "row" if kind == "row" else "full"):
+        for read in self._reads(value, target, "row" if kind == "row" else "full"):
             made = self._position(read.value)
             if made < position:
                 continue
@@ -187,33 +210,32 @@ class Fusion:
             return None
         if change is not None:
             kernel.take_axes(change)
-        return Root(node.outputs[0], kind, stage)
+        return Root(value, kind, stage)
 
     def _position(self, value: Value) -> int:
         """The step that makes a stored value; -1 for inputs."""
-        while value.node is not None and value not in self.place and self._is_alias(value.node):
+        while value in self.aliases:
             value = value.node.inputs[0]
         return self.place.get(value, -1)
 
-    def _reads(self, node: Node, kernel: LoopKernel, where: str) -> list[_Read]:
-        """The stored values that computing a root of this node reads, and where."""
+    def _reads(self, root: Value, kernel: LoopKernel, where: str) -> list[_Read]:
+        """The stored values that computing a root reads, and where."""
         found: dict[_Read, None] = {}
+        node = root.node
         if node.op.name in REDUCTIONS:
             stack = [(node.inputs[0], place_in(node.inputs[0], kernel, False))]
         else:
-            value = node.outputs[0]
-            index = place_in(value, kernel, where == "row")
-            stack = sources(node, index) or []
+            stack = reads(node, place_in(root, kernel, where == "row"))
+        seen = set()
         while stack:
             value, index = stack.pop()
-            if value.node is None or isinstance(value, Constant):
+            if value.node is None or isinstance(value, Constant) or (value, index) in seen:
                 continue
+            seen.add((value, index))
             if value in self.stored:
                 found[_Read(value, index)] = None
-                continue
-            more = sources(value.node, index)
-            assert more is not None, value.node.op.name
-            stack.extend(more)
+            else:
+                stack.extend(reads(value.node, index))
         return list(found)
 
     def _settle(self, kernel: LoopKernel) -> None:
@@ -225,15 +247,22 @@ class Fusion:
             root.stored = not all(self._within(user, kernel, places, root) for user in self.users.get(root.value, []))
 
     def _within(self, user: Node, kernel: LoopKernel, places: dict[Value, Root], root: Root) -> bool:
-        if not self._is_loop(user) or self._is_alias(user):
+        if not self._is_loop(user):
             return False
-        value = user.outputs[0]
-        if value in self.stored:
-            other = places.get(value)
-            if other is None:
+        for value in user.outputs:
+            if value in self.stored:
+                other = places.get(value)
+                if other is None or not (root.kind != "each" or other.stage == root.stage):
+                    return False
+            elif not all(self._within(following, kernel, places, root) for following in self.users.get(value, [])):
                 return False
-            return root.kind != "each" or other.stage == root.stage
-        return all(self._within(next_user, kernel, places, root) for next_user in self.users.get(value, []))
+        return True
+
+
+def weight(node: Node) -> int:
+    """How many instructions an element of the node's output costs, roughly."""
+    name = node.op.name
+    return 0 if name in MOVES else THREEFRY if name == "threefry2x32" else 8 if name in COSTLY else 1
 
 
 def _kind(node: Node) -> str:
@@ -242,10 +271,6 @@ def _kind(node: Node) -> str:
 
 def _size(value: Value) -> int:
     return value.spec.size
-
-
-def _symbols(value: Value) -> Index:
-    return tuple(Affine.of(f"x{i}") for i in range(len(value.spec.sizes)))
 
 
 def row_symbol(i: int) -> Affine:

@@ -9,14 +9,16 @@ from collections.abc import Callable, Sequence
 from math import prod
 
 from amalthea.compiler import elementwise
+from amalthea.compiler.affine import Affine, Index, offset, within
 from amalthea.compiler.emitter import Emitter, literal, llvm_type
-from amalthea.compiler.fusion import COSTLY, place_in
-from amalthea.compiler.indexing import MOVES, Affine, Index, offset, sources
+from amalthea.compiler.fusion import place_in, weight
+from amalthea.compiler.indexing import computed, reads
 from amalthea.compiler.kernel_code import PLACEHOLDER, KernelCode, finished
+from amalthea.compiler.loop_elements import Elements
 from amalthea.compiler.loops import LoopKernel, Root
 from amalthea.compiler.reductions import accumulator, combine, identity
 from amalthea.core import dtypes
-from amalthea.core.node import Constant, Node
+from amalthea.core.node import Constant
 from amalthea.core.value import Value
 
 Base = Callable[[Value], Value]
@@ -26,7 +28,7 @@ Parameter = Value | tuple[str, int]
 """What a function is given: a value's memory, or a scratch buffer ("scratch", i)."""
 
 
-class LoopFunction:
+class LoopFunction(Elements):
     """One LLVM function in the making that computes some roots of a kernel.
 
     Args:
@@ -39,7 +41,8 @@ class LoopFunction:
     def __init__(self, kernel: LoopKernel, roots: Sequence[Root], stored: set[Value], base: Base) -> None:
         self.kernel, self.roots, self.stored, self.base = kernel, list(roots), stored, base
         self.made = {root.value: root for root in kernel.roots}
-        self.reads: dict[Value, list[Affine]] = {}
+        self.reads: dict[Value, None] = {}  # the memory that is read
+        self.indices: list[Affine] = []  # all indices that the code computes
         self.operations = 0  # arithmetic per element; a function counts as some
         for root in self.roots:
             self._collect(root)
@@ -72,26 +75,36 @@ class LoopFunction:
     # What is read, and loops that are one
 
     def _collect(self, root: Root) -> None:
-        self.operations += 8 if root.value.node.op.name in COSTLY else 1
+        self.operations += weight(root.value.node)
         stack = self._inputs_of(root)
+        if not root.reduces:
+            self.indices += computed(root.value.node, self.index(root))
+        seen = set()
         while stack:
             value, index = stack.pop()
+            if (value, index) in seen:
+                continue
+            seen.add((value, index))
             if isinstance(value, Constant):
                 if value.spec.size > 1:
-                    self.reads.setdefault(value, []).append(offset(index, value.spec.sizes))
-                continue
-            if value in self.stored or value.node is None:
+                    self._read(value, value, index)
+            elif value in self.stored or value.node is None:
                 if value not in self.made:
-                    self.reads.setdefault(self.base(value), []).append(offset(index, value.spec.sizes))
-                continue
-            self.operations += 0 if value.node.op.name in MOVES else 8 if value.node.op.name in COSTLY else 1
-            stack.extend(sources(value.node, index) or [])
+                    self._read(self.base(value), value, index)
+            else:
+                self.operations += weight(value.node)
+                self.indices += computed(value.node, index)
+                stack.extend(reads(value.node, index))
 
     def _inputs_of(self, root: Root) -> list[tuple[Value, Index]]:
         node = root.value.node
         if root.reduces:
             return [(node.inputs[0], place_in(node.inputs[0], self.kernel, False))]
-        return sources(node, self.index(root)) or []
+        return reads(node, self.index(root))
+
+    def _read(self, memory: Value, value: Value, index: Index) -> None:
+        self.reads.setdefault(memory, None)
+        self.indices.append(offset(index, value.spec.sizes))
 
     def index(self, root: Root) -> Index:
         """Where a root is stored."""
@@ -103,8 +116,8 @@ class LoopFunction:
 
     def merged(self, loops: Sequence[Loop]) -> list[Loop]:
         """Loops with neighbours made one where all addresses allow it."""
-        addresses = [a for found in self.reads.values() for a in found]
-        addresses += [offset(self.index(root), root.value.spec.sizes) for root in self.roots]
+        stores = [offset(self.index(root), root.value.spec.sizes) for root in self.roots]
+        addresses = [part for address in (*self.indices, *stores) for part in within(address)]
         merged: list[Loop] = []
         for name, size in loops:
             if merged:
@@ -159,7 +172,7 @@ class LoopFunction:
     def term(self, root: Root) -> str:
         """The element that a reduction takes in, in the dtype that it is kept in."""
         source = root.value.node.inputs[0]
-        value = self._compute(source, place_in(source, self.kernel, False))
+        value = self.element(source, place_in(source, self.kernel, False))
         return self._cast(value, source.spec.dtype, accumulator(root.value.spec.dtype))
 
     def finish(self, root: Root, value: str) -> None:
@@ -170,12 +183,12 @@ class LoopFunction:
 
     def follow(self, root: Root) -> None:
         """Compute a root per row and column."""
-        self.row_values[root.value] = self._compute(root.value, self.index(root))
+        self.row_values[root.value] = self.element(root.value, self.index(root))
         self._store_root(root, self.row_values[root.value])
 
     def each(self, root: Root) -> None:
         """Compute a root per element."""
-        self._store_root(root, self._compute(root.value, self.index(root)))
+        self._store_root(root, self.element(root.value, self.index(root)))
 
     def _cast(self, value: str, source: dtypes.DType, target: dtypes.DType) -> str:
         if source == target:
@@ -189,59 +202,6 @@ class LoopFunction:
     def pointer(self, kind: str, buffer: str, place: str) -> str:
         """The address of an element of a buffer, `%s0` or memory of the function's own."""
         return self.e.value(f"getelementptr inbounds {kind}, ptr {buffer}, i64 {place}")
-
-    # Values
-
-    def _compute(self, value: Value, index: Index) -> str:
-        if value in self.row_values:
-            return self.row_values[value]
-        key = (value, index)
-        for scope in reversed(self.known):
-            if key in scope:
-                return scope[key]
-        result = self._made(value, index)
-        self.known[-1][key] = result
-        return result
-
-    def _made(self, value: Value, index: Index) -> str:
-        if isinstance(value, Constant):
-            if value.spec.size == 1:
-                return literal(value.tensor.numpy().item(), value.spec.dtype)
-            return self._load(value, value, index)
-        root = self.made.get(value)
-        if root is not None and root.kind == "each" and root.stage < self.stage:
-            return self._load(value, value, index)
-        if root is None and (value.node is None or value in self.stored):
-            return self._load(value, self.base(value), index)
-        node: Node = value.node
-        found = [self._compute(source, where) for source, where in sources(node, index) or []]
-        if node.op.name in MOVES_ONLY:
-            return found[0]
-        return elementwise.emit(
-            self.e, node.op.name, found, [v.spec.dtype for v in node.inputs], value.spec.dtype, attrs=node.attrs
-        )
-
-    def _address(self, value: Value, memory: Value, index: Index) -> str:
-        affine = offset(index, value.spec.sizes)
-        total = str(affine.constant)
-        for name, factor in affine.terms:
-            if name in self.replaced:
-                continue
-            part = self.variables[name]
-            if factor != 1:
-                part = self.e.value(f"mul nsw i64 {part}, {factor}")
-            total = part if total == "0" else self.e.value(f"add nsw i64 {part}, {total}")
-        kind = llvm_type(value.spec.dtype)
-        return self.e.value(f"getelementptr inbounds {kind}, ptr %{self.names[memory]}, i64 {total}")
-
-    def _load(self, value: Value, memory: Value, index: Index) -> str:
-        return self.e.value(f"load {llvm_type(value.spec.dtype)}, ptr {self._address(value, memory, index)}")
-
-    def _store(self, value: Value, index: Index, result: str) -> None:
-        self.e.line(f"store {llvm_type(value.spec.dtype)} {result}, ptr {self._address(value, value, index)}")
-
-
-MOVES_ONLY = frozenset({"reshape", "broadcast_to", "transpose", "strided_slice", "flip", "stop_gradient"})
 
 
 def _factor(address: Affine, variable: str) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amalthea.compiler.indexing import Index
+from amalthea.compiler.affine import Index
 from amalthea.compiler.kernel_code import KernelCode
 from amalthea.compiler.loop_code import Base, LoopFunction, size_of
 from amalthea.compiler.loops import LoopKernel, Root

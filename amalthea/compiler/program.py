@@ -19,7 +19,7 @@ from amalthea.compiler.emitter import Emitter
 from amalthea.compiler.engine import compile_module
 from amalthea.compiler.fusion import Fusion, NodeStep
 from amalthea.compiler.generators import generate_node
-from amalthea.compiler.indexing import Affine, sources
+from amalthea.compiler.index_checks import IndexCheck, check_code
 from amalthea.compiler.kernel_code import KernelCode
 from amalthea.compiler.loop_kernels import generate_loops
 from amalthea.compiler.loops import LoopKernel
@@ -48,11 +48,18 @@ class _Span:
         return self.outside is other.outside and self.begin < other.end and other.begin < self.end
 
 
+@dataclass(frozen=True)
+class Fault:
+    """A kernel's parameter: where the check of that number writes an index that is out of range."""
+
+    number: int
+
+
 @dataclass
 class Step:
     """One step of a program: generated kernels, or a NumPy kernel for `node`."""
 
-    codes: list[tuple[KernelCode, list[Any]]]  # kernel, and for each parameter a Value or ("scratch", index)
+    codes: list[tuple[KernelCode, list[Any]]]  # kernel, and for each parameter a Value, ("scratch", index) or a Fault
     node: Node | None
     reads: set[Value] = field(default_factory=set)
     writes: list[Value] = field(default_factory=list)
@@ -76,7 +83,8 @@ class Program:
         self.fallback = fallback
         fusion = Fusion(self.graph, elementwise.OPS)
         self.kernels = fusion.run()
-        self.stored = fusion.stored
+        self.stored, self.aliases = fusion.stored, fusion.aliases
+        self.checks: list[IndexCheck] = []
         self.steps = [self._step(kernel) for kernel in self.kernels]
         self._allocate()
         self._link()
@@ -92,14 +100,15 @@ class Program:
 
     def base(self, value: Value) -> Value:
         """The value whose memory a stored value lives in."""
-        while value.node is not None and value.node.op.name in ("reshape", "stop_gradient"):
-            index = tuple(Affine.of(f"x{i}") for i in range(len(value.spec.sizes)))
-            if value.node.op.name == "reshape" and sources(value.node, index) is not None:
-                break
+        while value in self.aliases:
             value = value.node.inputs[0]
         return value
 
-    def _step(self, kernel: LoopKernel | NodeStep) -> Step:
+    def _step(self, kernel: LoopKernel | NodeStep | IndexCheck) -> Step:
+        if isinstance(kernel, IndexCheck):
+            self.checks.append(kernel)
+            indices = self.base(kernel.indices)
+            return Step([(check_code(kernel), [indices, Fault(len(self.checks) - 1)])], None, {indices})
         if isinstance(kernel, LoopKernel):
             loops = generate_loops(kernel, self.stored, self.base)
             outputs = [root.value for root in kernel.roots if root.stored]
@@ -200,6 +209,11 @@ class Program:
                     pointers[key] = e.value(
                         f"getelementptr i8, ptr {arena}, i64 {self.scratch_offsets[number, key[1]]}"
                     )
+                elif isinstance(key, Fault):
+                    faults = e.value(
+                        f"load ptr, ptr {e.value(f'getelementptr ptr, ptr %args, i64 {len(self.external) + 1}')}"
+                    )
+                    pointers[key] = e.value(f"getelementptr i64, ptr {faults}, i64 {key.number}")
                 elif key in self.external:
                     slot = e.value(f"getelementptr ptr, ptr %args, i64 {self.external[key]}")
                     pointers[key] = e.value(f"load ptr, ptr {slot}")
@@ -220,7 +234,8 @@ class Program:
         for number, step in steps:
             for code, parameters in step.codes:
                 alone = code.extent <= 1 or code.flops + code.bytes < SERIAL
-                spans = [(self._span(key, number), isinstance(key, tuple) or key in step.writes) for key in parameters]
+                touched = [key for key in parameters if not isinstance(key, Fault)]
+                spans = [(self._span(key, number), isinstance(key, tuple) or key in step.writes) for key in touched]
                 if any(
                     span.overlaps(before) and (writes or wrote) and not (alone and single)
                     for span, writes in spans
@@ -265,10 +280,20 @@ class Program:
             arena = self._arenas.pop() if self._arenas else _Arena(self)
         try:
             self._run(arena, inputs, results)
+            if any(arena.faults):
+                self._fail(arena)
             return [self._output(value, arena, inputs, results) for value in self.outputs]
         finally:
             with self._lock:
                 self._arenas.append(arena)
+
+    def _fail(self, arena: _Arena) -> None:
+        """Raise for the first index that was out of range."""
+        found = list(arena.faults)
+        ctypes.memset(arena.faults, 0, ctypes.sizeof(arena.faults))
+        for check, worst in zip(self.checks, found, strict=True):
+            if worst:
+                check.fail(worst)
 
     def describe(self, arrays: Sequence[np.ndarray] | None = None) -> str:
         """The steps as text: kernels with their work, and what falls back; with arrays also the time each takes."""
@@ -330,6 +355,8 @@ class Program:
             found = memory[base]
         else:
             found = arena.views[base]
+        if found.dtype != dtypes.to_numpy(value.spec.dtype):
+            found = found.reshape(-1).view(dtypes.to_numpy(value.spec.dtype))
         return found.reshape(value.spec.sizes)
 
     def _fall_back(self, step: Step, arena: _Arena, memory: Mapping[Value, np.ndarray]) -> None:
@@ -363,8 +390,10 @@ class _Arena:
             .reshape(value.spec.sizes)
             for value, at in program.offsets.items()
         }
-        self.arguments = (ctypes.c_void_p * (len(program.external) + 1))()
+        self.arguments = (ctypes.c_void_p * (len(program.external) + 2))()
         self.arguments[0] = self.memory.__array_interface__["data"][0]
+        self.faults = (ctypes.c_int64 * len(program.checks))()
+        self.arguments[len(program.external) + 1] = ctypes.addressof(self.faults)
         self.constants = [np.ascontiguousarray(value.tensor.numpy()) for value in program.constants]  # type: ignore[attr-defined]
         for i, array in enumerate(self.constants):
             self.arguments[1 + len(program.inputs) + i] = array.__array_interface__["data"][0]

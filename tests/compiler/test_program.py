@@ -62,7 +62,7 @@ FUNCTIONS = {
     "compare": (lambda x: ops.cast(x > 0, "int32") + ops.cast(x, "int32"), X),
     "where": (lambda x: ops.where(x > 0, x, ops.exp(x)), X),
     "argmax_falls_back": (lambda x: ops.argmax(x * 2, axis=1) + 1, X),
-    "concatenate_falls_back": (lambda x: ops.concatenate([x * 2, x + 1], axis=0) * 3, X),
+    "concatenate": (lambda x: ops.concatenate([x * 2, x + 1], axis=0) * 3, X),
     "input_comes_back": (lambda x: (x, x + 1), X),
     "same_output_twice": (lambda x: (lambda y: (y, y))(x * 2), X),
     "constant_output": (lambda x: (ops.ones((3,)), x), X),
