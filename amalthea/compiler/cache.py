@@ -17,11 +17,12 @@ import stat
 import struct
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 _MAGIC = b"amalthea object code 1\n"
 _DIGEST = 32
+_written: dict[Path, int] = {}  # bytes, by folder, since this process last looked whether there is too much
 _STALE = 3600.0  # seconds after which the unfinished file of a process that died is cleared away
 
 
@@ -56,7 +57,8 @@ class ObjectCache:
 
     Args:
         place: the folder, made when the first entry is written; None: nothing is kept.
-        limit: bytes that all entries may take together. Past it the least recently used go, down to nine tenths.
+        limit: bytes that all entries may take together. Past it the least recently used go, down to nine tenths; each
+            process looks at the first entry that it writes, and again after each 64th part of the limit.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as place:
@@ -96,22 +98,35 @@ class ObjectCache:
 
     def put(self, key: str, objects: Sequence[bytes]) -> None:
         """Keep object files under a key, in place of what was there."""
+        self.put_all({key: objects})
+
+    def put_all(self, entries: Mapping[str, Sequence[bytes]]) -> None:
+        """Keep object files under several keys."""
         if self.place is None:
             return
-        temporary = self.place / f"{key}.{os.getpid()}-{secrets.token_hex(4)}.tmp"
-        try:
+        with contextlib.suppress(OSError):
             self.place.mkdir(mode=0o700, parents=True, exist_ok=True)
-            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
-            try:
-                with open(handle, "wb") as file:
-                    file.write(_pack(key, objects))
-                os.replace(temporary, self.place / f"{key}.o")
-            except OSError:
-                temporary.unlink(missing_ok=True)
-                raise
-            self._evict()
+            written = sum(self._write(key, objects) for key, objects in entries.items())
+            since = _written.get(self.place, self.limit) + written
+            if since > self.limit // 64:  # looking at all entries takes longer than writing one
+                self._evict()
+                since = 0
+            _written[self.place] = since
+
+    def _write(self, key: str, objects: Sequence[bytes]) -> int:
+        """Write an entry; returns its size."""
+        assert self.place is not None
+        content = _pack(key, objects)
+        temporary = self.place / f"{key}.{os.getpid()}-{secrets.token_hex(4)}.tmp"
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+        try:
+            with open(handle, "wb") as file:
+                file.write(content)
+            os.replace(temporary, self.place / f"{key}.o")
         except OSError:
-            return
+            temporary.unlink(missing_ok=True)
+            raise
+        return len(content)
 
     def _evict(self) -> None:
         assert self.place is not None

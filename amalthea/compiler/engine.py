@@ -1,14 +1,17 @@
 """From LLVM functions as text to machine code in memory: assemble modules, optimise, emit objects, cache, load.
 
 Where the time goes, measured with 300 kernels (42,000 lines of text) on one core: parsing 0.07 s, verifying 0.02 s,
-passes 0.7 to 1.9 s, code generation 0.9 to 1.7 s, loading 0.015 s. Hence two pass lists (`_optimize`), several modules
-on several threads (`_parts`), and the cache, which leaves only the loading.
+passes 0.7 to 1.9 s, code generation 0.9 to 1.7 s, loading 0.015 s. Hence two pass lists (`_optimize`), a module for
+each function, compiled on several threads, and the cache. That holds each function's code, so that a changed model
+reuses what it shares with earlier ones (1.5 ms is what a module costs beside its function), and under one key the code
+of all functions that were compiled together, which is found in one look and leaves only the loading.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import hashlib
 import itertools
 import os
@@ -30,8 +33,7 @@ from amalthea.core.errors import AmaltheaError, fail
 _REVISION = 2
 """Part of every key of the cache: count it up when passes or code generation change."""
 
-_PART = 100_000  # characters of text worth a module, and a thread, of their own
-_WEIGHTS = {"vectors": 1.0, "loops": 2.0, "plain": 0.1}  # time that LLVM takes for a length of text of each kind
+_ALONE = 3_000  # characters of text that are compiled before threads to share them have started
 _NAME = r'"[^"\n]+"|[-\w.$]+'
 _REFERENCE = re.compile(rf"@({_NAME})")
 _ITEM = re.compile(rf"(?:define|declare)\b[^@\n]*@({_NAME})|@({_NAME})\s*=|(%[-\w.$]+)\s*=\s*type|(![\w.]+)\s*=")
@@ -58,7 +60,7 @@ class _Item:
     def declares(self) -> bool:
         return self.text.startswith("declare")
 
-    @property
+    @functools.cached_property
     def kind(self) -> str:
         """What it needs of LLVM: "plain" (nothing), "vectors" (written with vectors) or "loops" (to be vectorised)."""
         if _PLAIN.search(self.text.partition("\n")[0]):
@@ -70,10 +72,15 @@ class _Item:
         """Copied into each module that needs it."""
         return not self.text.startswith("define") or _PRIVATE.match(self.text) is not None
 
-    def references(self, types: bool = False) -> set[str]:
-        """Names of functions and constants in the text; with `types` also everything that may be a named type."""
-        found = {name.strip('"') for name in _REFERENCE.findall(self.text)}
-        return found | set(_LOCAL.findall(self.text)) if types else found
+    @functools.cached_property
+    def references(self) -> frozenset[str]:
+        """Names of functions and constants in the text."""
+        return frozenset(name.strip('"') for name in _REFERENCE.findall(self.text))
+
+    @functools.cached_property
+    def locals(self) -> frozenset[str]:
+        """Names in the text that may be those of named types."""
+        return frozenset(_LOCAL.findall(self.text))
 
 
 class Loaded:
@@ -144,9 +151,10 @@ def compile_module(
             loaded = _load(objects, source, target, symbols or {})
             loaded.cached = True
     if loaded is None:
-        objects = source.objects(target)
+        found = source.objects(target, ObjectCache(None) if objects is not None else cache)
+        objects = list(found.values())
         loaded = _load(objects, source, target, symbols or {})
-        cache.put(key, objects)
+        cache.put_all({name: [code] for name, code in found.items()} | {key: objects})
     loaded.size = sum(map(len, objects or ()))
     loaded.seconds = time.perf_counter() - begin
     with _lock:
@@ -160,7 +168,7 @@ def object_code(texts: Iterable[str], declarations: Iterable[str] = (), target: 
     b'\\x7fELF'
     """
     target = target or Target.host()
-    return _source(texts, declarations, target).objects(target)
+    return list(_source(texts, declarations, target).objects(target, ObjectCache(None)).values())
 
 
 def assembly(texts: Iterable[str], declarations: Iterable[str] = (), target: Target | None = None) -> str:
@@ -198,7 +206,7 @@ class _Source:
             self._read(text)
         for text in sorted(set(declarations)):
             self._read(text)
-        called = {name for item in (*self.functions.values(), *self.helpers.values()) for name in item.references()}
+        called = {name for item in (*self.functions.values(), *self.helpers.values()) for name in item.references}
         if "amalthea_barrier" in called and not self._defines("amalthea_barrier"):
             for text in spmd.functions("amalthea_barrier"):
                 self._read(text)
@@ -230,56 +238,49 @@ class _Source:
                 )
 
     def key(self, target: Target) -> str:
-        """A hash of everything that decides the machine code."""
-        import llvmlite
-        import llvmlite.binding as llvm
-
-        package = sys.modules[__name__.partition(".")[0]]
-        version = getattr(package, "__version__", "")
-        made = hashlib.sha256(
-            repr((_REVISION, version, llvmlite.__version__, llvm.llvm_version_info, target.key)).encode()
-        )
+        """A hash of everything that decides the machine code; of one function it is that of its part."""
+        if len(self.functions) == 1:
+            return self.parts()[0].key(target)
+        made = _versions(target)
         for items in (self.functions, self.helpers):
             for name in sorted(items):
                 made.update(f"\0{items[name].text}\0{self.metadata.get(name)}".encode())
         return made.hexdigest()
 
     def parts(self) -> list[_Part]:
-        """Modules of about equal work, each of functions that need the same of LLVM.
+        """A module for each function, those with the longest texts first."""
+        return [_Part(self, item) for item in sorted(self.functions.values(), key=lambda item: -len(item.text))]
 
-        Several modules are compiled at once on several threads, and each is worked on with the passes it needs.
-        """
-        kinds: dict[str, list[_Item]] = {}
-        for item in self.functions.values():
-            kinds.setdefault(item.kind, []).append(item)
-        parts: list[_Part] = []
-        for kind, weight in _WEIGHTS.items():
-            chosen = kinds.get(kind, [])
-            chosen.sort(key=lambda item: (-len(item.text), item.name))
-            total = sum(len(item.text) for item in chosen) * weight
-            heaps: list[list[_Item]] = [[] for _ in range(max(1, min(8, int(total) // _PART, len(chosen))))]
-            for item in chosen:
-                min(heaps, key=lambda heap: sum(len(other.text) for other in heap)).append(item)
-            parts += [_Part(self, heap, kind) for heap in heaps if heap]
-        return parts
+    def objects(self, target: Target, cache: ObjectCache) -> dict[str, bytes]:
+        """The object file of each part under its key: from the cache, or compiled on as many threads as are of use."""
+        parts = {part.key(target): part for part in self.parts()}
+        found: dict[str, bytes] = {}
+        for key in parts:
+            kept = cache.get(key)
+            if kept:
+                found[key] = kept[0]
+        missing = [key for key in parts if key not in found]
+        threads = min(len(missing), _cores())
 
-    def objects(self, target: Target) -> list[bytes]:
-        parts = self.parts()
-        threads = min(len(parts), _cores())
-        if threads <= 1:
-            return [part.emit(target) for part in parts]
-        with ThreadPoolExecutor(threads) as pool:
-            return list(pool.map(lambda part: part.emit(target), parts))
+        def emit(key: str) -> bytes:
+            return parts[key].emit(target)
 
-    def closure(self, items: Sequence[_Item]) -> list[_Item]:
-        """What a module of these functions must contain beside them: helpers, and declarations of other functions."""
-        inside = {item.name for item in items}
+        if threads <= 1 or sum(len(parts[key].item.text) for key in missing) < _ALONE:
+            found.update(zip(missing, map(emit, missing), strict=True))
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                found.update(zip(missing, pool.map(emit, missing), strict=True))
+        return found
+
+    def closure(self, item: _Item) -> list[_Item]:
+        """What a module of this function must contain beside it: helpers, and declarations of other functions."""
         found: dict[str, _Item] = {}
-        waiting = list(items)
+        waiting = [item]
         types = any(name.startswith("%") for name in self.helpers)
         while waiting:
-            for name in sorted(waiting.pop().references(types)):
-                if name in inside or name in found:
+            user = waiting.pop()
+            for name in sorted(user.references | user.locals if types else user.references):
+                if name == item.name or name in found:
                     continue
                 if name in self.functions:
                     head = self.functions[name].text.partition("{\n")[0].removeprefix("define")
@@ -298,28 +299,41 @@ def _source(texts: Iterable[str], declarations: Iterable[str], target: Target) -
     return _Source(texts, declarations)
 
 
+def _versions(target: Target) -> Any:
+    """A hash, to be continued, of what decides the machine code beside a text."""
+    import llvmlite
+    import llvmlite.binding as llvm
+
+    package = sys.modules[__name__.partition(".")[0]]
+    version = getattr(package, "__version__", "")
+    return hashlib.sha256(repr((_REVISION, version, llvmlite.__version__, llvm.llvm_version_info, target.key)).encode())
+
+
 @dataclass(frozen=True)
 class _Part:
-    """One LLVM module of a source."""
+    """The LLVM module of one function of a source."""
 
     source: _Source
-    items: list[_Item]
-    kind: str
+    item: _Item
 
+    @functools.cached_property
     def text(self) -> str:
-        return self._text_of(self.items)
-
-    def _text_of(self, items: Sequence[_Item]) -> str:
         written, count = [], 0
-        for item in (*self.source.closure(items), *items):
+        for item in (*self.source.closure(self.item), self.item):
             text = "\n".join([item.text, *self.source.metadata.get(item.name, ())])
-            numbers = sorted({int(n) for n in _NUMBER.findall(text)})
+            numbers = sorted({int(n) for n in _NUMBER.findall(text)}) if "!" in text else ()
             if numbers:
                 renamed = {n: count + i for i, n in enumerate(numbers)}
                 text = _NUMBER.sub(lambda match, new=renamed: f"!{new[int(match[1])]}", text)  # type: ignore[misc]
                 count += len(numbers)
             written.append(text)
         return "\n".join(written)
+
+    def key(self, target: Target) -> str:
+        """A hash of everything that decides the machine code."""
+        made = _versions(target)
+        made.update(self.text.encode())
+        return str(made.hexdigest())
 
     def assembly(self, target: Target) -> str:
         """The optimised module as assembly text."""
@@ -344,35 +358,41 @@ class _Part:
             ffi.lib.LLVMPY_DisposeMemoryBuffer(buffer)
 
     def _machine(self, target: Target) -> Any:
-        return target.machine(0 if self.kind == "plain" else 2)
+        return _machine(target, 0 if self.item.kind == "plain" else 2)
 
     def _optimized(self, machine: Any) -> Any:
         import llvmlite.binding as llvm
 
         try:
-            module = llvm.parse_assembly(self.text(), llvm.create_context())
+            module = llvm.parse_assembly(self.text, llvm.create_context())
             module.triple = machine.triple
             module.data_layout = str(machine.target_data)
             module.verify()
-            if self.kind != "plain":
-                _optimize(llvm, module, machine, self.kind == "vectors")
+            if self.item.kind != "plain":
+                _optimize(llvm, module, machine, self.item.kind == "vectors")
             return module
         except RuntimeError as error:
-            message = str(error)
-        for item in self.items:  # which function is it?
-            try:
-                llvm.parse_assembly(self._text_of([item]), llvm.create_context()).verify()
-            except RuntimeError as error:
-                self._refuse(str(error), item.name)
-        self._refuse(message)
+            self._refuse(str(error))
 
-    def _refuse(self, message: str, name: str = "") -> Any:
+    def _refuse(self, message: str) -> Any:
         fail(
             CompileError,
-            f"LLVM refuses generated code{f' in @{name}' if name else ''}: {' '.join(message.split())}",
+            f"LLVM refuses generated code in @{self.item.name}: {' '.join(message.split())}",
             where="compile_module",
             fix="report this as a bug with the program that caused it; set_backend('numpy') works meanwhile",
         )
+
+
+_machines = threading.local()
+
+
+def _machine(target: Target, optimization: int) -> Any:
+    """A target machine of this thread; making one takes as long as compiling a small function does."""
+    made = f"{target.key}|{optimization}"
+    known = _machines.__dict__
+    if made not in known:
+        known[made] = target.machine(optimization)
+    return known[made]
 
 
 def _optimize(llvm: Any, module: Any, machine: Any, vectors: bool) -> None:
@@ -470,7 +490,7 @@ def _load(objects: Sequence[bytes], source: _Source, target: Target, symbols: Ma
     try:
         tracker = builder.link(engine, f"amalthea{next(_libraries)}")
     except RuntimeError as error:
-        called = {name for item in source.functions.values() for name in item.references()} - set(names)
+        called = {name for item in source.functions.values() for name in item.references} - set(names)
         declared = {name for name in called if name in source.helpers and source.helpers[name].declares}
         missing = sorted(
             name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -123,6 +124,24 @@ def test_a_full_disk_is_no_error_and_leaves_nothing(tmp_path: Path, monkeypatch:
     assert cache.get(KEY) is None and list(tmp_path.iterdir()) == []
 
 
+def test_of_several_entries_those_stay_for_which_there_was_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace, moved = os.replace, []
+
+    def fills_up(source: Path, goal: Path) -> None:
+        if len(moved) == 2:
+            raise OSError(28, "No space left on device")
+        replace(source, goal)
+        moved.append(goal)
+
+    monkeypatch.setattr(os, "replace", fills_up)
+    cache = ObjectCache(tmp_path)
+    cache.put_all({key(i): [b"x"] for i in range(4)})
+    assert [cache.get(key(i)) for i in range(4)] == [[b"x"], [b"x"], None, None]
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 @pytest.mark.parametrize(
     ("environment", "expected"),
     [
@@ -189,3 +208,30 @@ def test_processes_share_it_without_ever_reading_a_torn_entry(tmp_path: Path) ->
     ] * 4
     assert all(int(out) > 0 for out, _ in outputs)
     assert not [path for path in tmp_path.iterdir() if path.suffix != ".o"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_a_process_that_is_killed_while_it_writes_leaves_no_torn_entry(tmp_path: Path) -> None:
+    code = (
+        "import hashlib, itertools, sys\nfrom pathlib import Path\nfrom amalthea.compiler.cache import ObjectCache\n"
+        "cache = ObjectCache(Path(sys.argv[1]))\n"
+        "for i in itertools.count():\n"
+        "    key = hashlib.sha256(str(i % 10).encode()).hexdigest()\n"
+        "    cache.put(key, [bytes([i % 10]) * 3_000_000])\n"
+        "    print(i, flush=True)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    for delay in (0.0, 0.001, 0.004):
+        command = [sys.executable, "-c", code, str(tmp_path)]
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        for _ in range(3):
+            process.stdout.readline()
+        time.sleep(delay)
+        process.send_signal(signal.SIGKILL)
+        process.wait(60)
+        process.stdout.close()
+    cache = ObjectCache(tmp_path)
+    entries = [(i, cache.get(key(i))) for i in range(10) if (tmp_path / f"{key(i)}.o").exists()]
+    assert len(entries) >= 3
+    assert all(objects == [bytes([i]) * 3_000_000] for i, objects in entries)

@@ -26,9 +26,9 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-@pytest.fixture(params=[100_000, 1], ids=["one module", "a module for each function"])
-def part(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "_PART", request.param)
+@pytest.fixture(params=[1_000_000, 0], ids=["one thread", "several threads"])
+def threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "_ALONE", request.param)
 
 
 def integer_function(loaded: Loaded, name: str, arguments: int = 1) -> Callable[..., int]:
@@ -67,7 +67,7 @@ def run_multiply_add(loaded: Loaded) -> None:
     np.testing.assert_allclose(z, expected, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.usefixtures("part")
+@pytest.mark.usefixtures("threads")
 def test_functions_call_each_other_helpers_and_constants() -> None:
     helper = "define internal i64 @square(i64 %x) alwaysinline {\n  %y = mul i64 %x, %x\n  ret i64 %y\n}"
     table = "@table = internal constant [3 x i64] [i64 5, i64 7, i64 9], align 8"
@@ -86,7 +86,7 @@ def test_functions_call_each_other_helpers_and_constants() -> None:
     assert loaded.names == ("first", "second", "unused_but_declared")
 
 
-@pytest.mark.usefixtures("part")
+@pytest.mark.usefixtures("threads")
 def test_named_types_and_metadata_of_several_functions_do_not_meet() -> None:
     texts = []
     for i in range(3):
@@ -161,6 +161,33 @@ def test_an_entry_that_cannot_be_loaded_is_compiled_again(own_cache: Path) -> No
     engine.ObjectCache(own_cache).put(entry.stem, [b"\x7fELF but no object file"])
     loaded = compile_module([text])
     assert not loaded.cached and integer_function(loaded, "f")(1) == 2
+
+
+def test_a_changed_program_compiles_only_the_functions_that_it_does_not_share(
+    own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled: list[str] = []
+    emit = engine._Part.emit
+
+    def counting(part: engine._Part, target: Target) -> bytes:
+        compiled.append(part.item.name)
+        return emit(part, target)
+
+    monkeypatch.setattr(engine._Part, "emit", counting)
+    compile_module([plus("f", 1), plus("g", 2), plus("h", 3)])
+    assert sorted(compiled) == ["f", "g", "h"]
+    compiled.clear()
+    loaded = compile_module([plus("h", 3), plus("i", 4), plus("f", 1)])
+    assert compiled == ["i"] and not loaded.cached
+    assert [integer_function(loaded, name)(10) for name in "fhi"] == [11, 13, 14]
+
+
+def test_of_the_same_name_but_another_helper_is_another_function() -> None:
+    caller = "define i64 @f(i64 %x) {\n  %y = call i64 @helper(i64 %x)\n  ret i64 %y\n}"
+    for number in (1, 2):
+        helper = plus("helper", number).replace("define", "define internal", 1)
+        loaded = compile_module([caller, plus("other", number)], [helper])
+        assert integer_function(loaded, "f")(10) == 10 + number
 
 
 def test_the_same_module_is_loaded_once_and_freed() -> None:
@@ -275,16 +302,13 @@ def test_functions_with_vectors_are_not_unrolled_or_vectorised_further() -> None
     assert plain.count("vfmadd") == 1
 
 
-def test_a_model_of_many_kernels_is_compiled_in_several_modules_and_loads_as_one(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(engine, "_PART", 2_000)
+def test_a_model_of_many_kernels_is_compiled_in_several_modules_and_loads_as_one() -> None:
     kernels = [multiply_add(16 if i % 3 else 1, f"kernel{i}") for i in range(24)]
     calls = "\n".join(f"  call void @kernel{i}(ptr %x, ptr %y, ptr %z, i64 0, i64 16)" for i in range(24))
     program = f"define void @program(ptr %x, ptr %y, ptr %z) {{\n{calls}\n  ret void\n}}"
     declarations = frozenset().union(*(e.declarations for e in kernels))
     texts = [*(e.text() for e in kernels), program]
-    assert len(engine._Source(texts, declarations).parts()) > 4
+    assert len(engine._Source(texts, declarations).parts()) == 25
     loaded = compile_module(texts, declarations)
     x, y, z = np.ones(16, "float32"), np.full(16, 2, "float32"), np.zeros(16, "float32")
     function = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3)(loaded.address("program"))
