@@ -20,6 +20,9 @@ from amalthea.compiler.emitter import Emitter, llvm_type
 from amalthea.compiler.kernel_code import PLACEHOLDER, KernelCode, finished
 from amalthea.compiler.target import Target
 
+LONG = 128
+"""Ops, loads and stores of an epilogue in one tile above which it becomes a loop over the rows of the tile."""
+
 Kind = TypeVar("Kind")
 
 
@@ -163,6 +166,11 @@ class Cut:
         return [(axis, self.tiling.depth if i == cut else axis.size) for i, axis in enumerate(self.depth) if i >= cut]
 
     @cached_property
+    def row_box(self) -> tuple[int, ...]:
+        """The sizes of the row axes that are whole in a tile."""
+        return tuple(axis.size for axis in self.nest.rows[self.tiling.row_axis + 1 :])
+
+    @cached_property
     def groups(self) -> int:
         """Groups of tiles that share a piece of the column operand."""
         return prod(axis.size for axis in self.outer) * self.row_blocks[0] * self.chunks[0]
@@ -283,7 +291,7 @@ class _KernelWriter:
         if self.tiling.packed:
             rows = prod(count for _, count in self.cut.inner_depth)
             self.panel = self.e.value(f"alloca {kind}, i64 {rows * self.cut.chunk_width}, align 64")
-        if self.blocks > 1 and not self.nest.plain:
+        if self.blocks > 1 and self.nest.holder is None:
             points = (
                 max(self.cut.row_counts)
                 * prod(axis.size for axis in self.nest.rows[self.tiling.row_axis + 1 :] if self.tiling.row_axis >= 0)
@@ -291,6 +299,10 @@ class _KernelWriter:
             )
             self.partial = self.e.value(f"alloca {kind}, i64 {tiles * points * self.tiling.lanes}, align 64")
             self.partial_step = points * self.tiling.lanes
+        points = len(self.cut.row_offsets(0, max(self.cut.row_counts))) * self.tiling.columns
+        if len(self.nest.steps) + len(self.nest.operands) + len(self.nest.results) > LONG // points:
+            lanes = 1 if self.tiling.form == "dot" else self.tiling.lanes
+            self.code.spill = self.e.value(f"alloca {kind}, i64 {points * lanes}, align 64")
 
     def _group(self, chunk: Chunk, pointers: Sequence[str], first: str, last: str, before: str) -> None:
         e, cut = self.e, self.cut
@@ -409,6 +421,7 @@ class _KernelWriter:
     ) -> None:
         e, nest, code = self.e, self.nest, self.code
         views = {a: self._view(a, rows) for a in range(len(nest.arrays))}
+        box = (rows, *self.cut.row_box) if self.tiling.row_axis >= 0 else ()
         factors = [views[f] for f in nest.factors]
         at = [pointers[f] for f in nest.factors]
         if self.tiling.packed:
@@ -417,7 +430,7 @@ class _KernelWriter:
             factors[-1] = View(nest.accumulate, 1, lanes, zeros, tuple(self._packed_steps()), padded=True)
             at[-1] = self.panel
         points = len(factors[0].rows) * chunk.columns
-        result = nest.results[0][0]
+        holder = nest.holder
         sums = [code.zero(nest.accumulate)] * points
         raw = View(
             nest.accumulate,
@@ -426,20 +439,20 @@ class _KernelWriter:
             tuple(i * chunk.columns * self.tiling.lanes for i in range(len(factors[0].rows))),
             padded=True,
         )
-        where, pointer = (raw, partial) if partial else (views[result], pointers[result])
+        where, pointer = (raw, partial) if holder is None else (views[holder], pointers[holder])
         if fresh is not None:
             sums = self._resume(fresh, where, pointer, chunk, sums)
         axes = [(axis, count) for (axis, _), count in zip(self.cut.inner_depth, counts, strict=True)]
         if all(count for _, count in axes):
             sums = code.accumulate(factors, at, axes, chunk.columns, chunk.valid, sums)
         outer = {a: pointers[a] for a in range(len(nest.arrays)) if a not in nest.factors}
-        if done is None or not partial:
-            code.finish(views, outer, chunk.columns, chunk.valid, sums)
+        if done is None or nest.plain:
+            code.finish(views, outer, chunk.columns, chunk.valid, sums, box)
             return
         final, more, joined = e.block("final"), e.block("more"), e.block("stored")
         e.branch(done, final, more)
         e.label(final)
-        code.finish(views, outer, chunk.columns, chunk.valid, sums)
+        code.finish(views, outer, chunk.columns, chunk.valid, sums, box)
         e.jump(joined)
         e.label(more)
         self._each(

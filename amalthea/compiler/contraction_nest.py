@@ -31,10 +31,14 @@ class Strides:
 
 @dataclass(frozen=True)
 class Constant:
-    """A number among the arguments of a step."""
+    """A number among the arguments of a step. Equal are those of the same bits: 0.0 and -0.0 differ."""
 
-    value: float | int | bool
+    value: float | int | bool = field(compare=False)
     dtype: DType
+    text: str = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", repr(self.value))
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class Step:
     op: str
     args: tuple[int | Constant, ...]
     dtype: DType
-    attrs: Mapping[str, Any] = field(default_factory=dict)
+    attrs: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
@@ -185,7 +189,12 @@ class Nest:
     @property
     def plain(self) -> bool:
         """Whether the sums are stored as they are, in the dtype in which they are made."""
-        return not self.steps and len(self.results) == 1 and self.arrays[self.results[0][0]].dtype == self.accumulate
+        return not self.steps and len(self.results) == 1 and self.holder is not None
+
+    @property
+    def holder(self) -> int | None:
+        """A result in the dtype of the sums: its memory holds them while blocks of the depth are still to come."""
+        return next((a for a, _ in self.results if self.arrays[a].dtype == self.accumulate), None)
 
 
 def nest_of(contraction: Contraction) -> Nest:

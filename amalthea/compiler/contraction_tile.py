@@ -8,7 +8,7 @@ register for each array and differ by constant displacements.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 from amalthea.compiler.contraction_nest import Axis, Constant, Nest
@@ -51,6 +51,7 @@ class TileCode:
         dot: whether vectors lie along the depth, so that sums are reduced at the end.
         unroll: rounds of the innermost loop written out.
         pointwise: `elementwise.emit`, for epilogues.
+        spill: memory for the sums of a tile, where the epilogue is a loop over its rows; "" where it is written out.
     """
 
     e: Emitter
@@ -59,7 +60,7 @@ class TileCode:
     dot: bool
     unroll: int
     pointwise: Emit | None = None
-    _memo: dict[tuple, str] = field(default_factory=dict)
+    spill: str = ""
 
     # -- values -------------------------------------------------------------------------------------------------------
 
@@ -280,40 +281,82 @@ class TileCode:
         columns: int,
         valid: int,
         sums: Sequence[str],
+        box: Sequence[int] = (),
     ) -> None:
-        """Apply the epilogue to the sums and store its results; `views` and `pointers` of operands and results."""
+        """Apply the epilogue to the sums and store its results; `views` and `pointers` of operands and results.
+
+        Long epilogues are a loop over the rows of the tile, of which `box` has the sizes: the sums go through memory
+        that the first cache holds, and the code stays short.
+        """
+        if not self.spill:
+            memo: dict[tuple[int, int, int], str] = {}
+            for row in range(len(sums) // columns):
+                at = {a: views[a].rows[row] for a in pointers}
+                self._finish_row(views, pointers, at, columns, valid, sums[row * columns : (row + 1) * columns], memo)
+            return
+        e, lanes = self.e, 1 if self.dot else self.lanes
+        view = View(self.nest.accumulate, 1, lanes, (), padded=True)
+        for i, value in enumerate(sums):
+            self.store(view, self.spill, i * lanes, lanes, self.reduce(value) if self.dot else value, lanes)
+
+        def row_of(flat: str, carried: list[str]) -> list[str]:
+            indices = decode(e, flat, box)
+            moved = {}
+            for a in pointers:
+                unit = len(sums) // columns
+                terms = []
+                for index, size in zip(indices, box, strict=True):
+                    unit //= size
+                    terms.append((index, views[a].rows[unit] - views[a].rows[0] if size > 1 else 0))
+                moved[a] = offset(e, pointers[a], linear(e, terms, views[a].rows[0]), views[a].dtype)
+            source = self.at(view, self.spill, e.value(f"mul nuw nsw i64 {flat}, {columns * lanes}"))
+            row = [self.load(view, source, i * lanes, lanes, view.dtype, lanes) for i in range(columns)]
+            self._finish_row(views, moved, dict.fromkeys(moved, 0), columns, valid, row, {}, reduced=True)
+            return []
+
+        e.repeat(len(sums) // columns, row_of)
+
+    def _finish_row(
+        self,
+        views: Mapping[int, View],
+        pointers: Mapping[int, str],
+        at: Mapping[int, int],
+        columns: int,
+        valid: int,
+        sums: Sequence[str],
+        memo: dict[tuple[int, int, int], str],
+        reduced: bool = False,
+    ) -> None:
+        """The epilogue of one row of the tile, at the displacements `at`."""
         nest, lanes = self.nest, 1 if self.dot else self.lanes
-        memo: dict[tuple[int, int, int], str] = {}
-        for row in range(len(sums) // columns):
-            for column in range(columns):
-                lanes_here = 1 if self.dot else valid if column == columns - 1 else lanes
-                total = sums[row * columns + column]
-                values = [self.reduce(total) if self.dot else total]
-                kinds = [nest.accumulate]
-                for a in nest.operands:
-                    view = views[a]
-                    displacement = view.rows[row] + column * view.column
-                    key = (a, displacement, lanes_here)
-                    if key not in memo:
-                        memo[key] = self.load(view, pointers[a], displacement, lanes_here, view.dtype, lanes)
-                    values.append(memo[key])
-                    kinds.append(view.dtype)
-                for step in nest.steps:
-                    assert self.pointwise is not None
-                    arguments, given = [], []
-                    for i in step.args:
-                        if isinstance(i, Constant):
-                            arguments.append(self.splat(literal(i.value, i.dtype), i.dtype, lanes))
-                            given.append(i.dtype)
-                        else:
-                            arguments.append(values[i])
-                            given.append(kinds[i])
-                    values.append(self.pointwise(self.e, step.op, arguments, given, step.dtype, lanes, step.attrs))
-                    kinds.append(step.dtype)
-                for a, index in nest.results:
-                    view = views[a]
-                    value = convert(self.e, values[index], kinds[index], view.dtype, lanes)
-                    self.store(view, pointers[a], view.rows[row] + column * view.column, lanes_here, value, lanes)
+        for column, total in enumerate(sums):
+            lanes_here = 1 if self.dot else valid if column == columns - 1 else lanes
+            values = [self.reduce(total) if self.dot and not reduced else total]
+            kinds = [nest.accumulate]
+            for a in nest.operands:
+                view = views[a]
+                displacement = at[a] + column * view.column
+                key = (a, displacement, lanes_here)
+                if key not in memo:
+                    memo[key] = self.load(view, pointers[a], displacement, lanes_here, view.dtype, lanes)
+                values.append(memo[key])
+                kinds.append(view.dtype)
+            for step in nest.steps:
+                assert self.pointwise is not None
+                arguments, given = [], []
+                for i in step.args:
+                    if isinstance(i, Constant):
+                        arguments.append(self.splat(literal(i.value, i.dtype), i.dtype, lanes))
+                        given.append(i.dtype)
+                    else:
+                        arguments.append(values[i])
+                        given.append(kinds[i])
+                values.append(self.pointwise(self.e, step.op, arguments, given, step.dtype, lanes, step.attrs))
+                kinds.append(step.dtype)
+            for a, index in nest.results:
+                view = views[a]
+                value = convert(self.e, values[index], kinds[index], view.dtype, lanes)
+                self.store(view, pointers[a], at[a] + column * view.column, lanes_here, value, lanes)
 
 
 # -- pieces --------------------------------------------------------------------------------------------------------

@@ -148,10 +148,10 @@ def _with_blocks(nest: Nest, tiling: Tiling, target: Target) -> Iterator[Tiling]
                 made.discard(plain)
                 blocked = _block_depth(nest, plain, most)
                 made.add(blocked)
-                if nest.plain and cut.chunks[0] > 1:
+                if nest.holder is not None and cut.chunks[0] > 1:
                     made.add(replace(blocked, outside=True))
         for one in sorted(made, key=repr):
-            if one.depth_axis >= 0 and not nest.plain:
+            if one.depth_axis >= 0 and nest.holder is None:
                 rows = prod(axis.size for axis in nest.rows[one.row_axis + 1 :]) * one.rows if nest.rows else 1
                 yield replace(one, tiles=max(PANEL_BYTES // (rows * one.columns * one.lanes * size), 1))
             elif cut.chunks[0] > 1 and nest.rows:

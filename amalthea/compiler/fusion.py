@@ -3,15 +3,16 @@
 A step is a loop kernel, or a node that has a generator of its own (contractions, convolutions) or falls back. Values
 between the nodes of a loop kernel live in registers; the rest, the *roots*, are written to memory. A root joins an
 earlier kernel over the same axes when all it reads is there by then, so chains and the update of a parameter are one
-pass over memory.
+pass over memory. Pointwise work on the result of a contraction joins that, and is done before the result is stored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
 
 from amalthea.compiler.affine import Affine, Index
+from amalthea.compiler.epilogues import needed, output_index
 from amalthea.compiler.index_checks import IndexCheck, index_check
 from amalthea.compiler.indexing import CHOICES, MOVES, folds, reads
 from amalthea.compiler.loops import LoopKernel, Root, sizes_of
@@ -27,16 +28,27 @@ THREEFRY = 80  # instructions for two words of random bits
 COMPUTED = frozenset({"iota", "threefry2x32"})  # made from an element's index, or from what is not an input's element
 CHEAP = 3  # ops that are rather computed again than stored
 LOOK_BACK = 24  # kernels that a root may join
+LARGE = 1 << 17  # bytes from which the update of a state is a pass of its own
 
 
 @dataclass
 class NodeStep:
-    """A node with a generator of its own."""
+    """A node with a generator of its own.
+
+    Attributes:
+        node: the node.
+        roots: of a contraction: values that are made from its result before that is stored.
+        stored: whether its own result is stored: a step outside reads it.
+    """
 
     node: Node
+    roots: list[Root] = field(default_factory=list)
+    stored: bool = True
 
     def __repr__(self) -> str:
-        return f"{self.node.op.name}: {', '.join(str(v.spec) for v in self.node.outputs)}"
+        name = f"{self.node.op.name}: {', '.join(str(v.spec) for v in self.node.outputs)}"
+        name += "" if self.stored else "  # in a register"
+        return "\n".join([name, *(f"  {root}" for root in self.roots)])
 
 
 Step = LoopKernel | NodeStep | IndexCheck
@@ -49,11 +61,21 @@ class _Read:
 
 
 class Fusion:
-    """Plans the steps of one graph. `pointwise` are the ops that the code generator computes element by element."""
+    """Plans the steps of one graph.
 
-    def __init__(self, graph: Graph, pointwise: Collection[str]) -> None:
+    Args:
+        graph: of primitives.
+        pointwise: the ops that the code generator computes element by element.
+        continues: whether the generator of a node takes pointwise work on its result.
+    """
+
+    def __init__(
+        self, graph: Graph, pointwise: Collection[str], continues: Callable[[Node], bool] = lambda node: False
+    ) -> None:
         self.graph = graph
         self.pointwise = pointwise
+        self.continues = continues
+        self.number = {node: i for i, node in enumerate(graph.nodes)}
         self.users: dict[Value, list[Node]] = {}
         for node in graph.nodes:
             for value in node.inputs:
@@ -73,6 +95,8 @@ class Fusion:
             else:
                 self.stored.update(node.outputs)
                 self.stored.update(v for v in node.inputs if v.node is not None)
+                if self.continues(node):
+                    self._store_last(node)
         for node in reversed(self.graph.nodes):
             self._settle_alias(node)
         for node in self.graph.nodes:
@@ -86,7 +110,7 @@ class Fusion:
                 if value in self.stored and value not in self.aliases:
                     self._place(value)
         for step in self.steps:
-            if isinstance(step, LoopKernel):
+            if isinstance(step, LoopKernel | NodeStep):
                 self._settle(step)
         return self.steps
 
@@ -115,6 +139,24 @@ class Fusion:
         if value.node is not None:
             self.stored.add(value)
 
+    def _store_last(self, node: Node) -> None:
+        """Store the last value of the pointwise chain on a contraction's result, in place of the result itself."""
+        value, start = node.outputs[0], self.number[node]
+        while value not in self.results:
+            users = set(self.users.get(value, []))
+            if len(users) != 1:
+                break
+            (user,) = users
+            made = user.outputs[0]
+            if user.op.name not in self.pointwise or made.spec.sizes != value.spec.sizes:
+                break
+            if made.spec.dtype.itemsize > value.spec.dtype.itemsize:
+                break
+            if any(x is not value and x.node is not None and self.number[x.node] > start for x in user.inputs):
+                break
+            value = made
+        self.stored.add(value)
+
     def _weigh(self, node: Node) -> None:
         name, cost = node.op.name, weight(node)
         for x in node.inputs:
@@ -141,6 +183,8 @@ class Fusion:
         self.steps.append(step)
 
     def _place(self, value: Value) -> None:
+        if self._joins_contraction(value):
+            return
         node = value.node
         wanted = self._kernel_for(value)
         for position in range(len(self.steps) - 1, max(len(self.steps) - 1 - LOOK_BACK, -1), -1):
@@ -153,6 +197,46 @@ class Fusion:
                     return
         wanted.roots.append(Root(value, _kind(node)))
         self._add(wanted, (value,))
+
+    def _joins_contraction(self, value: Value) -> bool:
+        """Make a root part of the contraction on whose result it works, if it can be one."""
+        if value.node.op.name not in self.pointwise:
+            return False
+        reads = self._depends(value)
+        if value in self.results and any(v.node is None and _bytes(v) == _bytes(value) > LARGE for v in reads):
+            return False  # the update of a parameter: many arrays, which tiles would read in short pieces
+        last = max(map(self._position, reads), default=-1)
+        step = self.steps[last] if last >= 0 else None
+        if not isinstance(step, NodeStep) or not self.continues(step.node):
+            return False
+        result = step.node.outputs[0].spec.sizes
+        if sizes_of(result) != sizes_of(value.spec.sizes):
+            return False
+        inside = {step.node.outputs[0], *(root.value for root in step.roots)}
+        found = needed(value, output_index(value.spec.sizes, result), self.stored)
+        if found is None:
+            return False
+        for read, index in found:
+            if self._position(read) == last:
+                if read not in inside or index != output_index(read.spec.sizes, result):
+                    return False
+        step.roots.append(Root(value, "each"))
+        self.place[value] = last
+        return True
+
+    def _depends(self, value: Value) -> list[Value]:
+        """The stored values and inputs that a root is computed from."""
+        found, stack, seen = [], list(value.node.inputs), set()
+        while stack:
+            source = stack.pop()
+            if source in seen:
+                continue
+            seen.add(source)
+            if source in self.stored or source.node is None:
+                found.append(source)
+            else:
+                stack.extend(source.node.inputs)
+        return found
 
     def _kernel_for(self, value: Value) -> LoopKernel:
         """A kernel of its own for a root."""
@@ -238,15 +322,21 @@ class Fusion:
                 stack.extend(reads(value.node, index))
         return list(found)
 
-    def _settle(self, kernel: LoopKernel) -> None:
+    def _settle(self, kernel: LoopKernel | NodeStep) -> None:
         """Roots that nothing outside the kernel reads, and no later stage, stay in registers."""
         places = {root.value: root for root in kernel.roots}
+        if isinstance(kernel, NodeStep) and kernel.roots:
+            result = kernel.node.outputs[0]
+            users = self.users.get(result, [])
+            kernel.stored = result in self.results or not all(
+                self._within(user, places, Root(result, "each")) for user in users
+            )
         for root in kernel.roots:
             if root.value in self.results:
                 continue
-            root.stored = not all(self._within(user, kernel, places, root) for user in self.users.get(root.value, []))
+            root.stored = not all(self._within(user, places, root) for user in self.users.get(root.value, []))
 
-    def _within(self, user: Node, kernel: LoopKernel, places: dict[Value, Root], root: Root) -> bool:
+    def _within(self, user: Node, places: dict[Value, Root], root: Root) -> bool:
         if not self._is_loop(user):
             return False
         for value in user.outputs:
@@ -254,7 +344,7 @@ class Fusion:
                 other = places.get(value)
                 if other is None or not (root.kind != "each" or other.stage == root.stage):
                     return False
-            elif not all(self._within(following, kernel, places, root) for following in self.users.get(value, [])):
+            elif not all(self._within(following, places, root) for following in self.users.get(value, [])):
                 return False
         return True
 
@@ -267,6 +357,10 @@ def weight(node: Node) -> int:
 
 def _kind(node: Node) -> str:
     return node.op.name if node.op.name in REDUCTIONS else "each"
+
+
+def _bytes(value: Value) -> int:
+    return value.spec.size * value.spec.dtype.itemsize
 
 
 def _size(value: Value) -> int:

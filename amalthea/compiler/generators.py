@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import Any
 
-from amalthea.compiler.contraction import Contraction, Generated, from_subscripts, generate
+from amalthea.compiler.contraction import Contraction, Generated, from_subscripts, generate, with_epilogue
 from amalthea.compiler.contraction_convolution import (
     convolution,
     convolution_input_gradient,
     convolution_kernel_gradient,
 )
+from amalthea.compiler.epilogues import PointwiseWork
 from amalthea.compiler.kernel_code import KernelCode
 from amalthea.compiler.padding import pad_code, padded_shape
 from amalthea.compiler.target import Target
@@ -45,12 +46,14 @@ class Made:
         self.codes.append((pad_code(shape, padding, value.spec.dtype), [value, buffer]))
         return buffer, goal
 
-    def contraction(self, contraction: Contraction, x: Parameter, y: Parameter, out: Parameter, target: Target) -> None:
-        """The kernels of one contraction."""
+    def contraction(
+        self, contraction: Contraction, x: Parameter, y: Parameter, outer: Mapping[str, Parameter], target: Target
+    ) -> None:
+        """The kernels of one contraction; `outer` are its outputs and the operands of its epilogue by name."""
         made = _generated(contraction, target)
         first = len(self.scratch)
         self.scratch += made.scratch
-        places: dict[str, Parameter] = {"x": x, "y": y, "out0": out}
+        places: dict[str, Parameter] = {"x": x, "y": y, **outer}
         places.update({f"scratch{i}": ("scratch", first + i) for i in range(len(made.scratch))})
         for code, names in zip(made.kernels, made.arguments, strict=True):
             self.codes.append((code, [places[name] for name in names]))
@@ -62,14 +65,37 @@ def _generated(contraction: Contraction, target: Target) -> Generated:
     return generate(contraction, target)
 
 
-def _contract(node: Node, target: Target) -> Made:
+# -- contractions, with pointwise work on their results ----------------------------------------------------------------
+
+Work = PointwiseWork | None
+
+
+def _axes(lead: Sequence[int], groups: int, part: int, last: int) -> list[tuple[int, int]]:
+    """The axes of a convolution's kernel: groups, the leading output axes, and `part` elements of a group."""
+    return [*([(last, part)] if groups > 1 else []), *((axis, 1) for axis in lead), (last, 1)]
+
+
+def _outer(node: Node, work: Work) -> dict[str, Parameter]:
+    """The parameters of a contraction besides its two factors."""
+    if work is None:
+        return {"out0": node.outputs[0]}
+    operands = {f"operand{i}": value for i, value in enumerate(work.operands)}
+    return {**operands, **{f"out{i}": value for i, value in enumerate(work.results)}}
+
+
+def _contract(node: Node, target: Target, work: Work) -> Made:
     made = Made()
     x, y = node.inputs
     out = node.outputs[0]
-    contraction = from_subscripts(
-        node.attrs["subscripts"], x.spec.sizes, y.spec.sizes, x.spec.dtype, result=out.spec.dtype
-    )
-    made.contraction(contraction, x, y, out, target)
+    subscripts = node.attrs["subscripts"]
+    contraction = from_subscripts(subscripts, x.spec.sizes, y.spec.sizes, x.spec.dtype, result=out.spec.dtype)
+    if work is not None:
+        terms, letters = subscripts.split("->")
+        first, second = terms.split(",")
+        roles = (set(first) & set(second), set(first) - set(second), set(second) - set(first))
+        axes = [(letters.index(c), 1) for role in roles for c in letters if c in role]
+        contraction = with_epilogue(contraction, work.over(axes))
+    made.contraction(contraction, x, y, _outer(node, work), target)
     return made
 
 
@@ -77,41 +103,59 @@ def _crops(node: Node) -> bool:
     return any(lo < 0 or hi < 0 for lo, hi in node.attrs["padding"])
 
 
-def _convolution(node: Node, target: Target) -> Made | None:
-    if _crops(node):
-        return None
+def _convolution(node: Node, target: Target, work: Work) -> Made:
     made = Made()
     x, kernel = node.inputs
     padded, shape = made.padded(x, node.attrs["padding"])
     options = {name: node.attrs[name] for name in ("strides", "dilation", "groups")}
-    contraction = convolution(shape, kernel.spec.sizes, x.spec.dtype, **options)
-    made.contraction(contraction, padded, kernel, node.outputs[0], target)
+    last, groups = len(shape) - 1, node.attrs["groups"]
+    epilogue = work.over(_axes(range(last), groups, kernel.spec.sizes[-1] // groups, last)) if work else None
+    contraction = convolution(shape, kernel.spec.sizes, x.spec.dtype, epilogue=epilogue, **options)
+    made.contraction(contraction, padded, kernel, _outer(node, work), target)
     return made
 
 
-def _kernel_gradient(node: Node, target: Target) -> Made | None:
-    if _crops(node):
-        return None
+def _kernel_gradient(node: Node, target: Target, work: Work) -> Made:
     made = Made()
     x, y = node.inputs
     padded, shape = made.padded(x, node.attrs["padding"])
-    options = {name: node.attrs[name] for name in ("strides", "dilation", "groups")}
-    contraction = convolution_kernel_gradient(shape, y.spec.sizes, node.attrs["kernel_size"], x.spec.dtype, **options)
-    made.contraction(contraction, padded, y, node.outputs[0], target)
+    options = {name: node.attrs[name] for name in ("kernel_size", "strides", "dilation", "groups")}
+    last, groups = len(shape) - 1, node.attrs["groups"]
+    epilogue = work.over(_axes(range(last), groups, y.spec.sizes[-1] // groups, last)) if work else None
+    contraction = convolution_kernel_gradient(shape, y.spec.sizes, dtype=x.spec.dtype, epilogue=epilogue, **options)
+    made.contraction(contraction, padded, y, _outer(node, work), target)
     return made
 
 
-def _input_gradient(node: Node, target: Target) -> Made | None:
-    if _crops(node):
-        return None
+def _input_gradient(node: Node, target: Target, work: Work) -> Made:
     made = Made()
     y, kernel = node.inputs
     options = {name: node.attrs[name] for name in ("input_size", "strides", "padding", "dilation", "groups")}
-    found = convolution_input_gradient(y.spec.sizes, kernel.spec.sizes, dtype=y.spec.dtype, **options)
+    last, part = len(y.spec.sizes) - 1, kernel.spec.sizes[-2]
+    epilogue = work.over(_axes(range(last), node.attrs["groups"], part, last)) if work else None
+    found = convolution_input_gradient(
+        y.spec.sizes, kernel.spec.sizes, dtype=y.spec.dtype, epilogue=epilogue, **options
+    )
     padded, _ = made.padded(y, found.padding)
     for contraction in found.contractions:
-        made.contraction(contraction, padded, kernel, node.outputs[0], target)
+        made.contraction(contraction, padded, kernel, _outer(node, work), target)
     return made
+
+
+CONTRACTIONS: dict[str, Callable[[Node, Target, Work], Made]] = {
+    "contract": _contract,
+    "convolution": _convolution,
+    "conv_kernel_gradient": _kernel_gradient,
+    "conv_input_gradient": _input_gradient,
+}
+
+
+def continues(node: Node) -> bool:
+    """Whether a node is a contraction, which takes pointwise work on its result."""
+    return node.op.name in CONTRACTIONS and not ("padding" in node.attrs and _crops(node))
+
+
+# -- others ----------------------------------------------------------------------------------------------------------
 
 
 def _max_pooling(node: Node, target: Target) -> Made | None:
@@ -135,16 +179,20 @@ def _max_pooling_gradient(node: Node, target: Target) -> Made | None:
 
 
 GENERATORS: dict[str, Callable[[Node, Target], Made | None]] = {
-    "contract": _contract,
-    "convolution": _convolution,
-    "conv_kernel_gradient": _kernel_gradient,
-    "conv_input_gradient": _input_gradient,
     "max_pooling": _max_pooling,
     "max_pooling_gradient": _max_pooling_gradient,
 }
 
 
-def generate_node(node: Node, target: Target) -> Made | None:
-    """The kernels of a node; None for one without a generator, which falls back to NumPy."""
+def generate_node(node: Node, target: Target, work: Work = None) -> Made | None:
+    """The kernels of a node; None for one without a generator, which falls back to NumPy.
+
+    Args:
+        node: the node.
+        target: for which machine.
+        work: of a node that `continues`: what follows in the same kernel.
+    """
+    if continues(node):
+        return CONTRACTIONS[node.op.name](node, target, work)
     generator: Any = GENERATORS.get(node.op.name)
     return None if generator is None else generator(node, target)

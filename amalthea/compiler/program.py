@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 
 from amalthea.compiler import elementwise
+from amalthea.compiler.contraction import accumulator
 from amalthea.compiler.emitter import Emitter
 from amalthea.compiler.engine import compile_module
+from amalthea.compiler.epilogues import pointwise_work
 from amalthea.compiler.fusion import Fusion, NodeStep
-from amalthea.compiler.generators import generate_node
+from amalthea.compiler.generators import continues, generate_node
 from amalthea.compiler.index_checks import IndexCheck, check_code
 from amalthea.compiler.kernel_code import KernelCode
 from amalthea.compiler.loop_kernels import generate_loops
@@ -81,7 +83,7 @@ class Program:
         self.source = graph
         self.graph = optimize(graph)
         self.fallback = fallback
-        fusion = Fusion(self.graph, elementwise.OPS)
+        fusion = Fusion(self.graph, elementwise.OPS, continues)
         self.kernels = fusion.run()
         self.stored, self.aliases = fusion.stored, fusion.aliases
         self.checks: list[IndexCheck] = []
@@ -115,15 +117,21 @@ class Program:
             reads = {p for _, parameters in loops.codes for p in parameters if isinstance(p, Value)}
             return Step(loops.codes, None, reads - set(outputs), outputs, loops.scratch)
         node = kernel.node
-        made = generate_node(node, self.target)
         reads = {self.base(value) for value in node.inputs}
+        work, writes = None, list(node.outputs)
+        if kernel.roots:
+            sums = accumulator(node.inputs[0].spec.dtype)
+            work = pointwise_work(node.outputs[0], kernel.roots, kernel.stored, self.stored, self.base, sums)
+            writes = list(work.results)
+            reads.update(work.operands)
+        made = generate_node(node, self.target, work)
         if made is None:
-            return Step([], node, reads, list(node.outputs))
+            return Step([], node, reads, writes)
         resolved = [
-            (code, [self.base(p) if isinstance(p, Value) and p not in node.outputs else p for p in parameters])
+            (code, [self.base(p) if isinstance(p, Value) and p not in writes else p for p in parameters])
             for code, parameters in made.codes
         ]
-        return Step(resolved, None, reads, list(node.outputs), made.scratch)
+        return Step(resolved, None, reads, writes, made.scratch)
 
     def _allocate(self) -> None:
         graph = self.graph
