@@ -10,6 +10,7 @@ from amalthea.compiler.loop_code import Base, Parameter
 from amalthea.compiler.loop_columns import ColumnFunction
 from amalthea.compiler.loop_parts import PartsFunction
 from amalthea.compiler.loop_rows import EachFunction, RowFunction
+from amalthea.compiler.loop_transposes import TransposeFunction
 from amalthea.compiler.loops import LoopKernel
 from amalthea.compiler.reductions import accumulator
 from amalthea.core.value import Value
@@ -33,7 +34,8 @@ def generate_loops(kernel: LoopKernel, stored: set[Value], base: Base) -> LoopCo
     """
     made = LoopCode()
     if not kernel.reduces:
-        each = EachFunction(kernel, stored, base)
+        turned = TransposeFunction(kernel, stored, base)
+        each = turned if turned.pays else EachFunction(kernel, stored, base)
         made.codes.append((each.run(), each.parameters))
         return made
     function = ColumnFunction(kernel, stored, base) if kernel.columns else RowFunction(kernel, stored, base)

@@ -192,3 +192,28 @@ def test_the_parts_of_a_kernel_depend_on_its_sizes_only() -> None:
     kernel = fusion.LoopKernel((2,), (1 << 20,), (0,), (1,))
     assert kernel.parts == 16 and kernel.one_stage
     assert fusion.LoopKernel((64,), (1 << 20,), (0,), (1,)).parts == 1
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.sampled_from([1, 3, 8, 13, 33, 64, 70]), min_size=2, max_size=3).flatmap(
+        lambda shape: st.tuples(st.just(tuple(shape)), st.permutations(range(len(shape))))
+    ),
+    st.sampled_from(["float32", "float16", "int8", "float64"]),
+)
+def test_transposes_in_any_order_of_the_axes(case: Any, dtype: str) -> None:
+    shape, axes = case
+    x = RNG.integers(-9, 9, shape).astype(dtype)
+    other = RNG.integers(-9, 9, [shape[a] for a in axes]).astype(dtype)
+    same(lambda x, y: ops.transpose(x, axes) * 2 + y, x, other)
+
+
+def test_a_large_transpose_goes_tile_by_tile() -> None:
+    x = normal(130, 131)
+    assert loops(same(lambda x: ops.exp(ops.transpose(x)) + 1, x)) == ["turned"]
+    square = normal(65, 65)
+    assert loops(same(lambda x: x + ops.transpose(x) * ops.transpose(x), square)) == ["turned"]
+    images = normal(3, 30, 20, 9)
+    assert loops(same(lambda x: ops.transpose(x, (0, 3, 1, 2)) + 1, images)) == ["turned"]
+    assert loops(same(lambda x: ops.transpose(x, (0, 2, 1, 3)) + 1, images)) == ["each"]
+    assert loops(same(lambda x: ops.transpose(ops.flip(x, axis=1)) - 1, x)) == ["turned"]

@@ -1,0 +1,152 @@
+"""Kernels that read some operands across their memory, as a transpose does: tile by tile.
+
+Going along the result, each element of such an operand lies in another line of the cache, and lines a power of two
+apart push each other out. So a tile of the operand is first copied, along its own memory, into a buffer where it lies
+as the result does; the computation then reads everything in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from amalthea.compiler.affine import Affine, Index, offset
+from amalthea.compiler.emitter import llvm_type
+from amalthea.compiler.indexing import CHOICES, reads
+from amalthea.compiler.kernel_code import KernelCode
+from amalthea.compiler.loop_code import Base, Loop, LoopFunction, size_of
+from amalthea.compiler.loops import LoopKernel
+from amalthea.core.node import Constant
+from amalthea.core.value import Value
+
+ACROSS, ALONG = 32, 64
+"""The sizes of a tile: along the operand's memory, and along the result's."""
+PITCH = ALONG + 16
+"""Elements between the lines of a tile's buffer; no power of two, so that they do not push each other out."""
+STEEP = 8
+"""A step of so many elements leaves the line of the cache, or will soon."""
+NONE: Loop = ("", 1)
+SMALLEST = 4096
+"""Elements of a result for which tiles pay."""
+
+
+class TransposeFunction(LoopFunction):
+    """Computes element by element in tiles over the last loop and the one that goes along the operands' memory."""
+
+    def __init__(self, kernel: LoopKernel, stored: set[Value], base: Base) -> None:
+        super().__init__(kernel, kernel.roots, stored, base)
+        rows = [(f"r{i}", size) for i, size in enumerate(kernel.rows)]
+        inner = [(f"i{i}", size) for i, size in enumerate(kernel.inner)]
+        loops = self.merged([*rows, *inner])
+        operands = self._operands()
+        self.across = self._across(loops, [offset(index, value.spec.sizes) for value, index in operands])
+        self.along = loops[-1] if loops else NONE
+        self.pays = self.across != NONE and size_of(loops) >= SMALLEST
+        self.outer = [loop for loop in loops[:-1] if loop != self.across]
+        self.turned = [
+            (value, index)
+            for value, index in operands
+            if self._is_turned(offset(index, value.spec.sizes), self.along[0], self.across[0])
+        ]
+        self.begin(self.roots)
+
+    def _operands(self) -> list[tuple[Value, Index]]:
+        """The elements that are read in any case, and where in plain sums of loop variables."""
+        found: dict[tuple[Value, Index], None] = {}
+        stack = [(root.value, self.index(root)) for root in self.roots]
+        roots = set(stack)
+        while stack:
+            value, index = stack.pop()
+            if isinstance(value, Constant) or value.node is None or (value in self.stored and value not in self.made):
+                if all(isinstance(atom, str) for part in index for atom, _ in part.terms):
+                    found[value, index] = None
+            elif value.node.op.name not in CHOICES and ((value, index) in roots or value not in self.made):
+                stack.extend(reads(value.node, index))
+        return list(found)
+
+    def _across(self, loops: list[Loop], addresses: list[Affine]) -> Loop:
+        """The loop that goes along the memory of operands which the last loop crosses."""
+        if len(loops) < 2:
+            return NONE
+        last = loops[-1]
+        counts = {
+            loop: sum(self._is_turned(address, last[0], loop[0]) for address in addresses) for loop in loops[:-1]
+        }
+        best = max(counts, key=lambda loop: counts[loop])
+        return best if counts[best] and best[1] >= STEEP and last[1] >= STEEP else NONE
+
+    @staticmethod
+    def _is_turned(address: Affine, along: str, across: str) -> bool:
+        factors = dict(address.terms)
+        return abs(factors.get(along, 0)) >= STEEP and abs(factors.get(across, 0)) == 1
+
+    def run(self) -> KernelCode:
+        """The function."""
+        e = self.e
+        kinds = [llvm_type(value.spec.dtype) for value, _ in self.turned]
+        tiles = [e.value(f"alloca [{ACROSS * PITCH} x {kind}], align 64") for kind in kinds]
+        self.tiles = dict(zip(self.turned, tiles, strict=True))
+        counts = [-(-self.across[1] // ACROSS), -(-self.along[1] // ALONG)]
+
+        def unit(flat: str, _: list[str]) -> list[str]:
+            rest, second = self.apart(flat, counts[1])
+            row, first = self.apart(rest, counts[0])
+            self.place(row, self.outer)
+            across = self._tile(first, ACROSS, self.across[1])
+            along = self._tile(second, ALONG, self.along[1])
+            self._nest((self.along[0], *along), (self.across[0], *across), self._copy)
+            self._nest((self.across[0], *across), (self.along[0], *along), self._compute_all)
+            return []
+
+        e.loop("%lo", "%hi", 1, unit)
+        rows = size_of(self.outer)
+        return self.code("turned", rows * counts[0] * counts[1], rows * self.across[1] * self.along[1])
+
+    def _tile(self, number: str, size: int, whole: int) -> tuple[str, str]:
+        """Where a tile begins, and how long it is."""
+        e = self.e
+        start = e.value(f"mul i64 {number}, {size}")
+        if whole % size == 0:
+            return start, str(size)
+        left = e.value(f"sub i64 {whole}, {start}")
+        return start, e.call("i64", "llvm.smin.i64", ("i64", left), ("i64", str(size)))
+
+    def _nest(self, first: tuple[str, str, str], second: tuple[str, str, str], body: Callable[[], None]) -> None:
+        """Two loops over a tile; sets the variables of addresses and the places within the tile."""
+        self.within: dict[str, str] = {}
+
+        def level(loop: tuple[str, str, str], inside: Callable[[], None]) -> None:
+            name, start, length = loop
+
+            def turn(i: str, _: list[str]) -> list[str]:
+                self.within[name] = i
+                self.variables[name] = self.e.value(f"add nsw i64 {start}, {i}")
+                inside()
+                return []
+
+            self.e.loop("0", length, 1, turn)
+
+        level(first, lambda: level(second, body))
+
+    def _place(self) -> str:
+        e = self.e
+        line = e.value(f"mul nsw i64 {self.within[self.across[0]]}, {PITCH}")
+        return e.value(f"add nsw i64 {line}, {self.within[self.along[0]]}")
+
+    def _copy(self) -> None:
+        self.known = [{}]
+        for (value, index), tile in self.tiles.items():
+            kind = llvm_type(value.spec.dtype)
+            element = super()._load(value, self.base(value), index)
+            self.e.line(f"store {kind} {element}, ptr {self.pointer(kind, tile, self._place())}")
+
+    def _compute_all(self) -> None:
+        self.known = [{}]
+        for root in self.roots:
+            self.each(root)
+
+    def _load(self, value: Value, memory: Value, index: Index) -> str:
+        tile = self.tiles.get((value, index))
+        if tile is None:
+            return super()._load(value, memory, index)
+        kind = llvm_type(value.spec.dtype)
+        return self.e.value(f"load {kind}, ptr {self.pointer(kind, tile, self._place())}")
