@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from math import prod
 
 from amalthea.compiler.affine import Affine, Index
 from amalthea.compiler.epilogues import needed, output_index
@@ -29,6 +30,7 @@ COMPUTED = frozenset({"iota", "threefry2x32"})  # made from an element's index, 
 CHEAP = 3  # ops that are rather computed again than stored
 LOOK_BACK = 24  # kernels that a root may join
 LARGE = 1 << 17  # bytes from which the update of a state is a pass of its own
+ROW_BUFFERS = 1 << 16  # bytes for the values of a row that later stages read
 
 
 @dataclass
@@ -323,30 +325,40 @@ class Fusion:
         return list(found)
 
     def _settle(self, kernel: LoopKernel | NodeStep) -> None:
-        """Roots that nothing outside the kernel reads, and no later stage, stay in registers."""
+        """Roots that nothing outside the kernel reads stay in registers, or in a buffer where a later stage does."""
         places = {root.value: root for root in kernel.roots}
         if isinstance(kernel, NodeStep) and kernel.roots:
-            result = kernel.node.outputs[0]
-            users = self.users.get(result, [])
-            kernel.stored = result in self.results or not all(
-                self._within(user, places, Root(result, "each")) for user in users
-            )
+            kernel.stored = self._leaves(kernel.node.outputs[0], places)
+        space = ROW_BUFFERS
         for root in kernel.roots:
-            if root.value in self.results:
-                continue
-            root.stored = not all(self._within(user, places, root) for user in self.users.get(root.value, []))
+            root.stored = self._leaves(root.value, places)
+            later = (self._stages(root.value, places) or set()) - {root.stage}
+            if isinstance(kernel, LoopKernel) and root.kind == "each" and not root.stored and later:
+                space -= prod(kernel.inner) * root.value.spec.dtype.itemsize
+                root.buffered = space >= 0
+                root.stored = not root.buffered
 
-    def _within(self, user: Node, places: dict[Value, Root], root: Root) -> bool:
-        if not self._is_loop(user):
-            return False
-        for value in user.outputs:
-            if value in self.stored:
-                other = places.get(value)
-                if other is None or not (root.kind != "each" or other.stage == root.stage):
-                    return False
-            elif not all(self._within(following, places, root) for following in self.users.get(value, [])):
-                return False
-        return True
+    def _leaves(self, value: Value, places: dict[Value, Root]) -> bool:
+        """Whether something outside a kernel reads a value."""
+        return value in self.results or self._stages(value, places) is None
+
+    def _stages(self, value: Value, places: dict[Value, Root]) -> set[int] | None:
+        """The stages of a kernel that read a value; None if it is also read elsewhere."""
+        found: set[int] = set()
+        for user in self.users.get(value, []):
+            if not self._is_loop(user):
+                return None
+            for result in user.outputs:
+                if result not in self.stored:
+                    more = self._stages(result, places)
+                    if more is None:
+                        return None
+                    found |= more
+                elif result in places:
+                    found.add(places[result].stage)
+                else:
+                    return None
+        return found
 
 
 def weight(node: Node) -> int:

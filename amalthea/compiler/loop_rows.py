@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from amalthea.compiler.affine import Index
+from amalthea.compiler.emitter import llvm_type
 from amalthea.compiler.kernel_code import KernelCode
 from amalthea.compiler.loop_code import Base, Loop, LoopFunction, size_of
 from amalthea.compiler.loops import FEW_ROWS, PARTS, SMALLEST_PART, LoopKernel, Root
@@ -62,6 +64,7 @@ class RowFunction(LoopFunction):
         roots = [root for root in kernel.roots if self.parts == 1 or root.kind != "row"]
         super().__init__(kernel, roots, stored, base)
         self.sums = [root for root in roots if root.reduces]
+        self.buffers: dict[Value, str] = {}
         self.outer, self.inner = self.loops("r", kernel.rows), self.loops("i", kernel.inner)
         if self.parts == 1:
             self.begin(roots)
@@ -70,7 +73,11 @@ class RowFunction(LoopFunction):
 
     def run(self) -> KernelCode:
         """The function."""
-        rows = size_of(self.outer)
+        rows, length = size_of(self.outer), max(1, size_of(self.inner))
+        for root in self.roots:
+            if root.buffered:
+                kind = llvm_type(root.value.spec.dtype)
+                self.buffers[root.value] = self.e.value(f"alloca [{length} x {kind}], align 64")
 
         def unit(flat: str, _: list[str]) -> list[str]:
             row, number = self.apart(flat, self.parts)
@@ -163,3 +170,24 @@ class RowFunction(LoopFunction):
                 following[root.value] = self.combine(root, following[root.value], self.term(root), any_order=True)
         self.known.pop()
         return list(following.values())
+
+    # Values of one row
+
+    def each(self, root: Root) -> None:
+        """Compute a root per element."""
+        super().each(root)
+        if root.buffered:
+            value, kind = self.element(root.value, self.index(root)), llvm_type(root.value.spec.dtype)
+            self.e.line(f"store {kind} {value}, ptr {self._buffered(root.value)}")
+
+    def _load(self, value: Value, memory: Value, index: Index) -> str:
+        if value in self.buffers:
+            return self.e.value(f"load {llvm_type(value.spec.dtype)}, ptr {self._buffered(value)}")
+        return super()._load(value, memory, index)
+
+    def _buffered(self, value: Value) -> str:
+        e, place = self.e, "0"
+        for name, size in self.inner:
+            scaled = "0" if place == "0" else e.value(f"mul nsw i64 {place}, {size}")
+            place = e.value(f"add nsw i64 {scaled}, {self.variables[name]}")
+        return self.pointer(llvm_type(value.spec.dtype), self.buffers[value], place)

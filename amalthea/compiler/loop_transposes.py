@@ -68,9 +68,7 @@ class TransposeFunction(LoopFunction):
         if len(loops) < 2:
             return NONE
         last = loops[-1]
-        counts = {
-            loop: sum(self._is_turned(address, last[0], loop[0]) for address in addresses) for loop in loops[:-1]
-        }
+        counts = {loop: sum(self._is_turned(address, last[0], loop[0]) for address in addresses) for loop in loops[:-1]}
         best = max(counts, key=lambda loop: counts[loop])
         return best if counts[best] and best[1] >= STEEP and last[1] >= STEEP else NONE
 

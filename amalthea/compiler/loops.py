@@ -31,13 +31,15 @@ class Root:
         kind: "each" (an element per row, inner index and column), "row" (one per row and column), or the reduction
             ("sum", "max", ...) that makes one per row and column out of the inner axes.
         stage: the pass in which it is made; for "row" the pass after which.
-        stored: whether it is written to memory (something outside the kernel, or a later stage, reads it).
+        stored: whether it is written to memory: something outside the kernel reads it.
+        buffered: whether it is kept for one row: only a later stage reads it.
     """
 
     value: Value
     kind: str
     stage: int = 0
     stored: bool = True
+    buffered: bool = False
 
     @property
     def reduces(self) -> bool:
@@ -45,7 +47,7 @@ class Root:
         return self.kind in REDUCTIONS
 
     def __repr__(self) -> str:
-        kept = "" if self.stored else "  # in a register"
+        kept = "" if self.stored else "  # for a row" if self.buffered else "  # in a register"
         return f"{self.value.spec} = {self.value.node.op.name} ({self.kind}){kept}"
 
 

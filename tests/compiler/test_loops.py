@@ -217,3 +217,12 @@ def test_a_large_transpose_goes_tile_by_tile() -> None:
     assert loops(same(lambda x: ops.transpose(x, (0, 3, 1, 2)) + 1, images)) == ["turned"]
     assert loops(same(lambda x: ops.transpose(x, (0, 2, 1, 3)) + 1, images)) == ["each"]
     assert loops(same(lambda x: ops.transpose(ops.flip(x, axis=1)) - 1, x)) == ["turned"]
+
+
+def test_values_of_a_row_that_later_stages_read_stay_in_a_buffer() -> None:
+    x = normal(50, 33)
+    program = same(ops.softmax, x)
+    assert program.arena_size == 0 and len(program.kernels) == 1
+    deep = normal(5, 4, 6, 7)
+    assert same(lambda x: ops.softmax(x, axis=(1, 2, 3)), deep).arena_size == 0
+    assert same(lambda x: ops.softmax(x), normal(9, 30000), tolerance=1e-5).arena_size > 0  # too long for a buffer
