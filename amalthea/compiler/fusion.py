@@ -282,7 +282,9 @@ class Fusion:
                 continue
             if made > position:
                 return None
-            root = next(r for r in kernel.roots if r.value is read.value)
+            root = next((r for r in kernel.roots if r.value is read.value), None)
+            if root is None:
+                return None  # it reads another shape of what the kernel makes
             per_row = root.kind != "each"
             if read.index != place_in(read.value, target, per_row):
                 return None

@@ -1,11 +1,16 @@
-"""`KernelCode`: one generated kernel, as every generator returns it."""
+"""`KernelCode`: one generated kernel, as every generator returns it; `SpmdCode`: a function of all threads together."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from amalthea.compiler.emitter import Emitter
+
+SERIAL = 1 << 15
+"""Work (flops and bytes) below which a kernel is left to one thread."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,44 @@ class KernelCode:
     bytes: int = 0
     note: str = ""
 
+    @property
+    def work(self) -> int:
+        """What decides whether threads share it."""
+        return self.flops + self.bytes
+
+    @property
+    def alone(self) -> bool:
+        """Whether one thread does better without the others."""
+        return self.extent <= 1 or self.work < SERIAL
+
+    def all_codes(self) -> Iterator[KernelCode]:
+        """The kernel itself and what it calls."""
+        yield self
+
+
+@dataclass(frozen=True)
+class SpmdCode(KernelCode):
+    """An LLVM function `void name(ptr ..., i64 thread, i64 threads, ptr barrier)` that calls kernels.
+
+    All threads enter it together and share what is in it; an `extent` of 1 says that one does better alone.
+
+    Attributes:
+        calls: the kernels and functions that it calls.
+        inside: for people: (label, `Routine`) of each graph inside a node of control flow.
+    """
+
+    calls: tuple[KernelCode, ...] = ()
+    inside: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def alone(self) -> bool:
+        return self.extent <= 1
+
+    def all_codes(self) -> Iterator[KernelCode]:
+        yield self
+        for code in self.calls:
+            yield from code.all_codes()
+
 
 PLACEHOLDER = "kernel_name"
 
@@ -42,3 +85,23 @@ def finished(kind: str, e: Emitter, extent: int, flops: int = 0, bytes: int = 0,
     return KernelCode(
         name, "\n".join([text, *metadata]), frozenset(e.declarations - set(metadata)), extent, flops, bytes, note
     )
+
+
+SPMD_PARAMETERS = [("i64", "thread"), ("i64", "threads"), ("ptr", "barrier")]
+"""The last parameters of a function that threads enter together."""
+
+CALLS_ONLY = "nounwind noinline optnone"
+"""Attributes of such a function: nothing is to be gained, and keeping hundreds of pointers in registers takes long."""
+
+
+def finished_spmd(
+    kind: str, e: Emitter, calls: Sequence[KernelCode], extent: int, flops: int = 0, bytes: int = 0, note: str = ""
+) -> SpmdCode:
+    """The function in an emitter, begun with the name `PLACEHOLDER`, that calls these."""
+    made = finished(kind, e, extent, flops, bytes, note)
+    return SpmdCode(**vars(made), calls=tuple({code.name: code for code in calls}.values()))
+
+
+def with_inside(code: SpmdCode, inside: Sequence[tuple[str, Any]]) -> SpmdCode:
+    """The code with what `describe` shows of its inside."""
+    return replace(code, inside=tuple(inside))

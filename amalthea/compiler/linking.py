@@ -1,0 +1,78 @@
+"""From a planned routine to loaded machine code: its stretches of native steps as functions, and what they call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from amalthea.compiler.emitter import Emitter
+from amalthea.compiler.engine import Loaded, compile_module
+from amalthea.compiler.kernel_code import CALLS_ONLY, SPMD_PARAMETERS, KernelCode
+from amalthea.compiler.routine import Routine
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Steps that run without Python in between, as the function `name`; or one step that falls back, without a name."""
+
+    name: str
+    steps: tuple[int, ...]
+
+
+@dataclass
+class Linked:
+    """A routine's machine code: its stretches in order."""
+
+    stretches: list[Stretch] = field(default_factory=list)
+    loaded: Loaded | None = None
+
+    def address(self, stretch: Stretch) -> int:
+        """The address of a stretch's function; 0 for one that falls back."""
+        return self.loaded.address(stretch.name) if self.loaded and stretch.name else 0
+
+
+def link(routine: Routine, separate: bool = False) -> Linked:
+    """Compile and load a routine; with `separate` each step is a stretch of its own, to be timed."""
+    made = Linked()
+    codes: dict[str, KernelCode] = {}
+    texts, declarations = [], set()
+    for numbers in _runs(routine, separate):
+        if routine.steps[numbers[0]].node is not None:
+            made.stretches.append(Stretch("", tuple(numbers)))
+            continue
+        e = _function(f"program_{len(made.stretches)}", routine, numbers)
+        made.stretches.append(Stretch(e.name, tuple(numbers)))
+        texts.append(e.text())
+        declarations |= e.declarations
+        for number in numbers:
+            for code, _ in routine.steps[number].codes:
+                codes |= {part.name: part for part in code.all_codes()}
+    for code in codes.values():
+        texts.append(code.text)
+        declarations |= code.declarations
+    if texts:
+        made.loaded = compile_module(texts, declarations, routine.target)
+    return made
+
+
+def _runs(routine: Routine, separate: bool) -> list[list[int]]:
+    """The numbers of the steps: those that run without Python in between together."""
+    runs: list[list[int]] = []
+    for number, step in enumerate(routine.steps):
+        together = runs and step.node is None and routine.steps[runs[-1][0]].node is None
+        if together and not separate:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return runs
+
+
+def _function(name: str, routine: Routine, numbers: Sequence[int]) -> Emitter:
+    """One function that runs steps in order; it gets all pointers in a table."""
+    e = Emitter(name, [("ptr", "args"), *SPMD_PARAMETERS], attributes=CALLS_ONLY)
+    pointers = {}
+    for i, parameter in enumerate(routine.parameters()):
+        pointers[parameter] = e.value(f"load ptr, ptr {e.value(f'getelementptr ptr, ptr %args, i64 {i}')}")
+    routine.emit(e, numbers, pointers)
+    e.ret()
+    return e

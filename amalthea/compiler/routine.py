@@ -1,0 +1,238 @@
+"""A planned graph: its steps in order, where every value lives, and its code as one function of all threads.
+
+The graph of a program is one routine; so is each graph inside a loop or a branch, which the surrounding code calls with
+pointers to what goes in and comes out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from amalthea.compiler import elementwise
+from amalthea.compiler.contraction import accumulator
+from amalthea.compiler.control_flow import CONTROL, generate_control
+from amalthea.compiler.copying import copy_code
+from amalthea.compiler.emitter import Emitter
+from amalthea.compiler.epilogues import pointwise_work
+from amalthea.compiler.fusion import Fusion, NodeStep
+from amalthea.compiler.generators import continues, generate_node
+from amalthea.compiler.index_checks import IndexCheck, check_code
+from amalthea.compiler.kernel_code import (
+    CALLS_ONLY,
+    PLACEHOLDER,
+    SERIAL,
+    SPMD_PARAMETERS,
+    KernelCode,
+    SpmdCode,
+    finished_spmd,
+)
+from amalthea.compiler.loop_kernels import generate_loops
+from amalthea.compiler.loops import LoopKernel
+from amalthea.compiler.memory import Life, plan
+from amalthea.compiler.sharing import Argument, Sharing, Span
+from amalthea.compiler.target import Target
+from amalthea.core import dtypes
+from amalthea.core.graph import Graph
+from amalthea.core.node import Constant, Node
+from amalthea.core.value import Value
+
+Key = Value | tuple[str, int]
+"""What a kernel's parameter points to: a value, ("scratch", i) of its step, ("output", i) of the routine, or
+("faults", i): where its check i, and those that follow, write an index that is out of range."""
+
+MEETING = SERIAL // 2
+"""Work that takes as long as a meeting of the threads."""
+
+
+@dataclass
+class Step:
+    """One step of a routine: generated kernels, or a node that falls back to its NumPy kernel."""
+
+    codes: list[tuple[KernelCode, list[Key]]]
+    node: Node | None
+    reads: set[Value] = field(default_factory=set)
+    writes: list[Value] = field(default_factory=list)
+    scratch: list[int] = field(default_factory=list)  # bytes
+
+
+class Routine:
+    """The plan of one graph of primitives.
+
+    Args:
+        graph: with static shapes, optimised.
+        target: to generate code for.
+        outputs: the values to write, in order; those of the graph unless given. A value may stand there twice.
+
+    Attributes:
+        kernels: the loop kernels and nodes, as fusion made them; `steps`: their code.
+        inputs, constants, outputs: what the caller gives memory to, in this order.
+        checks: the checks of indices, in the order of their faults, those inside loops and branches too.
+        arena_size: bytes of memory that values between steps need.
+        places: where each value lives: ("input", i), ("constant", i), ("output", i) or ("arena", offset).
+    """
+
+    def __init__(self, graph: Graph, target: Target, outputs: Sequence[Value] | None = None) -> None:
+        self.graph, self.target = graph, target
+        self.inputs = graph.all_inputs
+        self.outputs = tuple(graph.all_outputs if outputs is None else outputs)
+        fusion = Fusion(graph, elementwise.OPS, continues)
+        self.kernels = fusion.run()
+        self.stored, self.aliases = fusion.stored, fusion.aliases
+        self.checks: list[IndexCheck] = []
+        self.steps = [self._step(kernel) for kernel in self.kernels]
+        self._copy_outputs()
+        self._allocate()
+
+    @property
+    def native(self) -> bool:
+        """Whether all steps have generated code."""
+        return all(step.node is None for step in self.steps)
+
+    def base(self, value: Value) -> Value:
+        """The value whose memory a stored value lives in."""
+        while value in self.aliases:
+            value = value.node.inputs[0]
+        return value
+
+    # Steps
+
+    def _step(self, kernel: LoopKernel | NodeStep | IndexCheck) -> Step:
+        first_fault = len(self.checks)
+        if isinstance(kernel, IndexCheck):
+            self.checks.append(kernel)
+            indices = self.base(kernel.indices)
+            return Step([(check_code(kernel), [indices, ("faults", first_fault)])], None, {indices})
+        if isinstance(kernel, LoopKernel):
+            loops = generate_loops(kernel, self.stored, self.base)
+            outputs = [root.value for root in kernel.roots if root.stored]
+            reads = {p for _, parameters in loops.codes for p in parameters if isinstance(p, Value)}
+            return Step(loops.codes, None, reads - set(outputs), outputs, loops.scratch)
+        node, work, writes = kernel.node, None, list(kernel.node.outputs)
+        if kernel.roots:
+            sums = accumulator(node.inputs[0].spec.dtype)
+            work = pointwise_work(node.outputs[0], kernel.roots, kernel.stored, self.stored, self.base, sums)
+            writes = list(work.results)
+        if node.op.name in CONTROL:
+            made = generate_control(node, lambda graph, outputs: Routine(graph, self.target, outputs))
+        else:
+            made = generate_node(node, self.target, work)
+        if made is None:
+            return Step([], node, {self.base(value) for value in node.inputs}, writes)
+
+        def resolved(key: Key) -> Key:
+            if isinstance(key, tuple):
+                return ("faults", first_fault) if key[0] == "faults" else key
+            return key if key in writes else self.base(key)
+
+        codes: list[tuple[KernelCode, list[Key]]] = [(code, [resolved(p) for p in keys]) for code, keys in made.codes]
+        self.checks += [check for code, _ in codes for _, part in getattr(code, "inside", ()) for check in part.checks]
+        reads = {p for _, parameters in codes for p in parameters if isinstance(p, Value)} - set(writes)
+        return Step(codes, None, reads, writes, made.scratch)
+
+    def _copy_outputs(self) -> None:
+        """Choose the outputs that steps write in place, and add steps that copy the others."""
+        made = {value for step in self.steps for value in step.writes}
+        self.direct: dict[Value, int] = {}
+        for place, value in enumerate(self.outputs):
+            base = self.base(value)
+            if base in made and base not in self.direct:
+                self.direct[base] = place
+            else:
+                self.steps.append(Step([(copy_code(size_of(value)), [base, ("output", place)])], None, {base}))
+
+    # Memory
+
+    def _allocate(self) -> None:
+        first: dict[Value, int] = {}
+        last: dict[Value, int] = {}
+        self.constants: list[Constant] = []
+        for number, step in enumerate(self.steps):
+            for value in step.writes:
+                first.setdefault(value, number)
+                last[value] = number
+            for value in step.reads:
+                last[value] = number
+                if isinstance(value, Constant) and value not in self.constants:
+                    self.constants.append(value)
+        self.places: dict[Key, tuple[str, int]] = {}
+        self.places |= {value: ("input", i) for i, value in enumerate(self.inputs)}
+        self.places |= {value: ("constant", i) for i, value in enumerate(self.constants)}
+        self.places |= {value: ("output", place) for value, place in self.direct.items()}
+        self.places |= {("output", place): ("output", place) for place in range(len(self.outputs))}
+        local = [value for value in first if value not in self.places]
+        lives = [Life(size_of(value), first[value], last[value]) for value in local]
+        scratch = [(n, i, size) for n, step in enumerate(self.steps) for i, size in enumerate(step.scratch)]
+        lives += [Life(size, number, number) for number, _, size in scratch]
+        offsets, self.arena_size = plan(lives)
+        self.places |= {value: ("arena", at) for value, at in zip(local, offsets, strict=False)}
+        rest = zip(scratch, offsets[len(local) :], strict=True)
+        self._scratch = {(number, i): at for (number, i, _), at in rest}
+
+    # Code
+
+    def parameters(self) -> list[str]:
+        """Names of the pointers that `code` takes: the arena, the faults, the inputs, the constants, the outputs."""
+        counts = {"input": self.inputs, "constant": self.constants, "output": self.outputs}
+        return ["arena", "faults", *(f"{kind}{i}" for kind, values in counts.items() for i in range(len(values)))]
+
+    def code(self, name: str) -> SpmdCode:
+        """The routine as one function (of a routine whose steps all have code)."""
+        e = Emitter(PLACEHOLDER, [*(("ptr", p) for p in self.parameters()), *SPMD_PARAMETERS], attributes=CALLS_ONLY)
+        pointers = {p: f"%{p}" for p in self.parameters()}
+        sharing = self.emit(e, range(len(self.steps)), pointers)
+        e.ret()
+        calls = sharing.calls
+        shared = sum(code.work for code in calls if not code.alone)
+        # Two threads save half of what they share, and all wait at every meeting, of which one ends the step.
+        extent = 2 if shared > 2 * MEETING * (sharing.meetings + 1) else 1
+        flops, bytes = sum(code.flops for code in calls), sum(code.bytes for code in calls)
+        return finished_spmd(f"routine_{name}", e, calls, extent, flops, bytes, f"{len(calls)} kernels")
+
+    def emit(self, e: Emitter, steps: Sequence[int], pointers: dict[str, str]) -> Sharing:
+        """Write the calls of some steps; `pointers` has LLVM's value for each of `parameters`."""
+        sharing = Sharing(e)
+        known: dict[tuple[str, int], str] = {}
+
+        def pointer(place: tuple[str, int]) -> str:
+            kind, i = place
+            if kind not in ("arena", "faults"):
+                return pointers[f"{kind}{i}"]
+            if place not in known:
+                known[place] = e.value(
+                    f"getelementptr {'i8' if kind == 'arena' else 'i64'}, ptr {pointers[kind]}, i64 {i}"
+                )
+            return known[place]
+
+        for number in steps:  # made once, in the entry block
+            for _, parameters in self.steps[number].codes:
+                for key in parameters:
+                    pointer(self._place(key, number))
+        for number in steps:
+            step = self.steps[number]
+            for code, parameters in step.codes:
+                places = [self._place(key, number) for key in parameters]
+                # Faults are written by any thread at any time: whichever is the last will do.
+                writes = [key[0] != "faults" if isinstance(key, tuple) else key in step.writes for key in parameters]
+                spans = [self._span(key, number) for key in parameters]
+                sharing.call(code, [Argument(*a) for a in zip(map(pointer, places), spans, writes, strict=True)])
+        return sharing
+
+    def _place(self, key: Key, number: int) -> tuple[str, int]:
+        if isinstance(key, tuple) and key[0] == "scratch":
+            return ("arena", self._scratch[number, key[1]])
+        if isinstance(key, tuple) and key[0] == "faults":
+            return key
+        return self.places[key]
+
+    def _span(self, key: Key, number: int) -> Span:
+        kind, at = self._place(key, number)
+        if kind != "arena":
+            return Span((kind, at), 0, 1)
+        size = self.steps[number].scratch[key[1]] if isinstance(key, tuple) else size_of(key)
+        return Span(None, at, at + max(size, 1))
+
+
+def size_of(value: Value) -> int:
+    """The bytes of a value."""
+    return value.spec.size * dtypes.to_numpy(value.spec.dtype).itemsize
