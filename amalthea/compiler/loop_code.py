@@ -21,6 +21,8 @@ from amalthea.core import dtypes
 from amalthea.core.node import Constant
 from amalthea.core.value import Value
 
+SHORT = 32
+"""Turns of a loop that LLVM may take apart."""
 Base = Callable[[Value], Value]
 Loop = tuple[str, int]
 """The name of a loop's variable in addresses, and how often it runs."""
@@ -51,6 +53,7 @@ class LoopFunction(Elements):
         self.known: list[dict[tuple[Value, Index], str]] = [{}]
         self.row_values: dict[Value, str] = {}
         self.stage = 0
+        self.short = 0  # loops marked as such
 
     def begin(self, outputs: Sequence[Root], scratch: int = 0) -> None:
         """Begin the function, which stores these roots and is given so many scratch buffers, `%s0`, `%s1`, ..."""
@@ -130,6 +133,23 @@ class LoopFunction(Elements):
         return merged
 
     # Loops
+
+    def innermost(
+        self,
+        start: str,
+        stop: str,
+        body: Callable[[str, list[str]], Sequence[str]],
+        carried: Sequence[tuple[str, str]] = (),
+    ) -> list[str]:
+        """A loop for LLVM to widen. It would rather take a short one apart into scalars, if it was let."""
+        metadata = ""
+        if stop.isdigit() and int(stop) <= SHORT:
+            number = 2 * self.short
+            self.short += 1
+            self.e.need(f"!{number} = distinct !{{!{number}, !{number + 1}}}")
+            self.e.need(f'!{number + 1} = !{{!"llvm.loop.unroll.disable"}}')
+            metadata = f", !llvm.loop !{number}"
+        return self.e.loop(start, stop, 1, body, carried, metadata)
 
     def place(self, flat: str, loops: Sequence[Loop]) -> None:
         """Set the variables of loops from their common index."""

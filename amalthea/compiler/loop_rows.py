@@ -53,7 +53,7 @@ class EachFunction(LoopFunction):
                 self.each(root)
             return []
 
-        self.e.loop(start, stop, 1, body)
+        self.innermost(start, stop, body)
 
 
 class RowFunction(LoopFunction):
@@ -146,7 +146,8 @@ class RowFunction(LoopFunction):
 
         def along(start: str, stop: str, starts: list[str]) -> list[str]:
             kinds = [self.kept_as(root) for root in sums]
-            return e.loop(start, stop, 1, turn, list(zip(kinds, starts, strict=True)))
+            carry = list(zip(kinds, starts, strict=True))
+            return e.loop(start, stop, 1, turn, carry) if rest else self.innermost(start, stop, turn, carry)
 
         if size_of(cut) <= length or not sums:
             return along(*bounds, carried)
