@@ -16,7 +16,7 @@ from amalthea.compiler import math as functions
 from amalthea.compiler.emitter import TYPES, Emitter
 from amalthea.compiler.half import narrowed, widened
 from amalthea.compiler.math.powers import integer_power
-from amalthea.compiler.math.value import WIDTH, Value
+from amalthea.compiler.math.value import MANTISSA, WIDTH, Value
 from amalthea.core.errors import UnsupportedError, fail
 
 Rule = Callable[..., Value]
@@ -116,12 +116,25 @@ def cast(x: Value, dtype: str, out: str) -> Value:
         return x.convert("trunc" if WIDTH[kind] < WIDTH[x.kind] else "zext" if unsigned else "sext", kind)
     if kind in ("half", "bfloat", "float", "double"):
         return _between_floats(x, kind)
-    wide = widened(x)
-    suffix = {"float": "f32", "double": "f64"}[wide.kind]
-    vector = "" if x.lanes == 1 else f"v{x.lanes}"
-    name = f"llvm.fpto{'u' if out.startswith('uint') else 's'}i.sat.{vector}{kind}.{vector}{suffix}"
-    result = wide.constant(0, kind)
-    return Value(x.e, x.e.call(result.type, name, (wide.type, wide.name)), kind, x.lanes)
+    return _to_integer(widened(x), out)
+
+
+def _to_integer(x: Value, out: str) -> Value:
+    """A float32 or float64 in an integer dtype, towards zero; the nearest one where it does not fit, and 0 for NaN.
+
+    LLVM's own saturating conversion is taken apart into scalars on most targets.
+    """
+    kind, signed = TYPES[out], not out.startswith("uint")
+    bits = WIDTH[kind] - signed
+    least, greatest = -(1 << bits) if signed else 0, (1 << bits) - 1
+    mantissa = MANTISSA[x.kind] + 1
+    top = greatest if bits <= mantissa else (1 << bits) - (1 << (bits - mantissa))  # the greatest number that fits
+    inside = x.at_most(float(top)).at_least(float(least))
+    middle = kind if WIDTH[kind] >= 32 else "i32"
+    whole = inside.convert("fptosi" if signed or middle != kind else "fptoui", middle)
+    if top != greatest:
+        whole = (x > float(top)).select(whole.constant(greatest), whole)
+    return x.is_nan().select(whole.constant(0), whole).convert("trunc", kind)
 
 
 def _between_floats(x: Value, kind: str) -> Value:
