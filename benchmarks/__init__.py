@@ -1,1 +1,1 @@
-"""Measurements; `python -m benchmarks core`. Nothing here is a test: figures are read by people."""
+"""Measurements; `python -m benchmarks`, see README.md. Nothing here is a test: figures are read by people."""

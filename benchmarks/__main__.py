@@ -1,38 +1,53 @@
-"""Run a set of measurements: `python -m benchmarks core [--quick] [--only ops tape]`."""
+"""The command line: `python -m benchmarks [training|inference|startup|core] [row ...]`; see README.md."""
 
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import core
-from benchmarks.report import Report
+from benchmarks import commands
+from benchmarks.race import Options
 
-SETS = {"core": core.MEASUREMENTS}
+SETS: dict[str, Callable[[Sequence[str], commands.Request], None]] = {
+    "training": commands.training,
+    "inference": commands.inference,
+    "startup": commands.startup,
+    "core": commands.core,
+}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure Amalthea.")
-    parser.add_argument("set", choices=sorted(SETS))
-    parser.add_argument("--only", nargs="+", help="names of single measurements of the set")
-    parser.add_argument("--quick", action="store_true", help="few repetitions: checks that the benchmark works")
-    parser.add_argument(
-        "--output", type=Path, help="JSON file to write (default: benchmarks/results/<set>.json; none with --quick)"
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="Measure Amalthea beside its peers. Without a set: all four."
     )
-    options = parser.parse_args()
-    measurements = SETS[options.set]
-    unknown = set(options.only or ()) - set(measurements)
-    if unknown:
-        parser.error(f"no such measurement: {', '.join(sorted(unknown))}. There are: {', '.join(measurements)}")
-    report = Report(options.set)
-    for name in options.only or measurements:
-        report.add(name, measurements[name](options.quick))
-    target = options.output
-    if target is None and not options.quick:
-        target = Path(__file__).parent / "results" / f"{options.set}.json"
-    if target is not None:
-        report.write(target)
+    parser.add_argument("set", nargs="?", choices=sorted(SETS))
+    parser.add_argument("names", nargs="*", metavar="row", help="rows of the set; all where none is given")
+    parser.add_argument("--rounds", type=int, help="turns of each engine (default 8; 3 with --quick)")
+    parser.add_argument("--engines", nargs="+", default=[], help="columns of the set; all where none is given")
+    parser.add_argument("--threads", type=int, default=2, help="threads of each engine (default 2)")
+    parser.add_argument(
+        "--python",
+        action="append",
+        default=[],
+        metavar="[ENGINE=]PATH",
+        help="interpreter of an engine, of all engines of a package, or of all peers; may be given several times",
+    )
+    parser.add_argument("--quick", action="store_true", help="few rounds, and nothing is written")
+    parser.add_argument("--output", type=Path, help="folder for JSON and pictures (default: benchmarks/results)")
+    given = parser.parse_args()
+    pythons = {name: path for name, _, path in (one.rpartition("=") for one in given.python)}
+    rounds = given.rounds or (3 if given.quick else 8)
+    options = Options(rounds, given.threads, given.engines, pythons)
+    output = given.output or (None if given.quick else Path(__file__).parent / "results")
+    request = commands.Request(options, given.quick, output)
+    try:
+        for name in [given.set] if given.set else SETS:
+            SETS[name](given.names, request)
+    except commands.UnknownNameError as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

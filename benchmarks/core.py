@@ -1,8 +1,7 @@
-"""What the core costs: a single op, a tape step, tracing a large step, the import."""
+"""What the core costs: a single op, tracing a large step, the import."""
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,7 +9,6 @@ from collections.abc import Callable
 import numpy as np
 
 import amalthea as am
-from benchmarks import tape_steps
 from benchmarks.measure import Timing, interleaved
 from benchmarks.report import Row
 from benchmarks.resnet import make_training_step
@@ -41,19 +39,6 @@ def eager_ops(quick: bool) -> list[Row]:
         rows.append(Row(f"{name}, amalthea", times["ours"], f"{more * 1e6:+.2f} µs over NumPy (at most 5)"))
         rows.append(Row(f"{name}, numpy", times["numpy"]))
     return rows
-
-
-def tape_step(quick: bool) -> list[Row]:
-    """The step of examples/tape_loop_in_fifteen_lines.py, beside the same step in PyTorch and TensorFlow, eagerly."""
-    makers = {"amalthea, eagerly": tape_steps.amalthea, "amalthea, am.function": tape_steps.amalthea_compiled}
-    if importlib.util.find_spec("torch") is not None:
-        makers["torch, eagerly"] = tape_steps.torch
-    if importlib.util.find_spec("tensorflow") is not None:
-        makers["tensorflow, eagerly"] = tape_steps.tensorflow
-        makers["tensorflow, eagerly, without Keras"] = tape_steps.tensorflow_by_hand
-    steps = {name: make() for name, make in makers.items()}
-    times = interleaved(steps, rounds=3 if quick else 101, calls=2 if quick else 10)
-    return [Row(name, timing) for name, timing in times.items()]
 
 
 def tracing(quick: bool) -> list[Row]:
@@ -90,7 +75,6 @@ def _less(timing: Timing, seconds: float) -> Timing:
 
 MEASUREMENTS: dict[str, Callable[[bool], list[Row]]] = {
     "ops": eager_ops,
-    "tape": tape_step,
     "trace": tracing,
     "import": importing,
 }

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gc
+import os
 import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -48,3 +50,45 @@ def interleaved(candidates: Mapping[str, Callable[[], object]], *, rounds: int, 
         if collecting:
             gc.enable()
     return {name: Timing.of(values) for name, values in seconds.items()}
+
+
+def rotated(names: list[str], round_: int) -> list[str]:
+    """The order of a round: each begins with another name and every second one goes backwards, so nobody gains by it.
+
+    >>> rotated(["a", "b", "c"], 0), rotated(["a", "b", "c"], 1)
+    (['a', 'b', 'c'], ['a', 'c', 'b'])
+    """
+    if not names:
+        return []
+    start = (round_ // 2) % len(names)
+    order = names[start:] + names[:start]
+    return order[:1] + order[1:][::-1] if round_ % 2 else order
+
+
+class Others:
+    """How busy other processes keep the machine while one of ours is timed.
+
+    >>> others = Others(); others.busy(spent=0.0) >= 0
+    True
+    """
+
+    def __init__(self) -> None:
+        self.begin, self.busy_before = time.perf_counter(), _busy_seconds()
+
+    def busy(self, spent: float) -> float:
+        """Processors that others used on average since this object was made, e.g. 0.5; 0 where it cannot be known.
+
+        Args:
+            spent: processor seconds of the process that was timed.
+        """
+        passed = time.perf_counter() - self.begin
+        return max(0.0, _busy_seconds() - self.busy_before - spent) / passed if self.busy_before else 0.0
+
+
+def _busy_seconds() -> float:
+    """Processor seconds that the whole machine has worked so far."""
+    file = Path("/proc/stat")
+    if not file.exists():
+        return 0.0
+    user, nice, system, _idle, _wait, interrupts, soft, *_ = map(int, file.read_text().split("\n")[0].split()[1:])
+    return (user + nice + system + interrupts + soft) / os.sysconf("SC_CLK_TCK")

@@ -1,21 +1,17 @@
-"""Results: a table for people, JSON for keeping."""
+"""Results of the core: a table for people, JSON for keeping."""
 
 from __future__ import annotations
 
 import json
-import os
-import platform
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.machine import machine
 from benchmarks.measure import Timing
-
-COMPARED = ("amalthea", "numpy", "torch", "tensorflow")
 
 
 @dataclass(frozen=True)
@@ -37,32 +33,6 @@ def readable(seconds: float) -> str:
         if abs(seconds) >= size:
             return f"{seconds / size:.2f} {unit}"
     return f"{seconds / 1e-9:.0f} ns"
-
-
-def machine() -> dict[str, object]:
-    """What the figures were measured on: kind of processor and versions, nothing that names the machine."""
-    versions = {}
-    for package in COMPARED:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return {
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "system": platform.system(),
-        "python": platform.python_version(),
-        "packages": versions,
-    }
-
-
-def _processor() -> str:
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        for line in information.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 class Report:
@@ -88,7 +58,7 @@ class Report:
         content = {
             "set": self.name,
             "date": datetime.now(UTC).date().isoformat(),
-            "machine": machine(),
+            "machine": machine(("amalthea", "numpy", "torch", "tensorflow")),
             "seconds": {name: [asdict(row) for row in rows] for name, rows in self.results.items()},
         }
         path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,138 @@
+"""What the command line runs: each set measured, printed and written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks.engines import INFERENCE, TRAINING, Engine
+from benchmarks.race import Options
+from benchmarks.ratio_report import RatioReport
+from benchmarks.workers import Worker, WorkerError
+
+WIDTH = 190
+
+
+class UnknownNameError(Exception):
+    """A row or an engine that does not exist."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for.
+
+    Attributes:
+        options: how to measure.
+        quick: whether it only has to be seen that everything works.
+        output: folder for the results, or None.
+    """
+
+    options: Options
+    quick: bool
+    output: Path | None
+
+
+def training(names: Sequence[str], request: Request) -> None:
+    """One training step of each model, ours and the peers'."""
+    from benchmarks import floor
+    from benchmarks.training import table
+    from benchmarks.training.rows import ROWS
+
+    _known(names, ROWS, "row")
+    _known(request.options.engines, TRAINING, "engine")
+    console = _console()
+    engines = [name for name in TRAINING if not request.options.engines or name in request.options.engines]
+    report = RatioReport("training", engines, versions=_versions(TRAINING, request.options))
+    report.options = {"rounds": request.options.rounds, "threads": request.options.threads}
+    found = floor.measure(request.options.threads, megabytes=128 if request.quick else 1024)
+    report.floor, report.floor_text = asdict(found), found.describe()
+    for row in table.rows(names):
+        console.print(f"{row.name}: {row.shape}", highlight=False)
+        try:
+            measured, done = table.measure(row, found, request.options)
+        except WorkerError as error:
+            console.print(f"  no reference: {error}", markup=False)
+            continue
+        report.rows.append(measured)
+        report.shapes[row.name], report.others[row.name] = row.shape, done.others
+    _finish(report, request, console)
+
+
+def inference(names: Sequence[str], request: Request) -> None:
+    """Forward passes of whole networks beside the inference runtimes."""
+    from benchmarks.inference import table
+    from benchmarks.inference.rows import ROWS
+
+    _known(names, ROWS, "row")
+    _known(request.options.engines, INFERENCE, "engine")
+    console = _console()
+    engines = [name for name in INFERENCE if not request.options.engines or name in request.options.engines]
+    report = RatioReport("inference", engines, versions=_versions(INFERENCE, request.options))
+    report.options = {"rounds": request.options.rounds, "threads": request.options.threads}
+    for measured, done in table.measure([ROWS[name] for name in names or ROWS], request.options, console):
+        report.rows.append(measured)
+        report.others[measured.name] = done.others
+    _finish(report, request, console)
+
+
+def startup(names: Sequence[str], request: Request) -> None:
+    """From `import` to the end of the first epoch, memory, installed size."""
+    from benchmarks import startup
+
+    _known(request.options.engines, startup.CANDIDATES, "engine")
+    console = _console()
+    report = startup.measure(request.options, 1 if request.quick else min(request.options.rounds, 5))
+    report.print(console)
+    if request.output is not None:
+        console.print(f"wrote {report.write(request.output).name}")
+
+
+def core(names: Sequence[str], request: Request) -> None:
+    """What a single op, tracing and the import cost."""
+    from benchmarks.core import MEASUREMENTS
+    from benchmarks.report import Report
+
+    _known(names, MEASUREMENTS, "row")
+    report = Report("core")
+    for name in names or MEASUREMENTS:
+        report.add(name, MEASUREMENTS[name](request.quick))
+    if request.output is not None:
+        report.write(request.output / "core.json")
+
+
+def _finish(report: RatioReport, request: Request, console: Console) -> None:
+    report.print(console)
+    if request.output is not None:
+        for path in report.write(request.output):
+            console.print(f"wrote {path.name}")
+
+
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=WIDTH)
+
+
+def _known(names: Iterable[str], there: Iterable[str], what: str) -> None:
+    unknown = sorted(set(names) - set(there))
+    if unknown:
+        raise UnknownNameError(f"no such {what}: {', '.join(unknown)}. There are: {', '.join(there)}")
+
+
+def _versions(engines: Mapping[str, Engine], options: Options) -> dict[str, str]:
+    """Versions of everything that is compared, as the interpreters that run it see them."""
+    found: dict[str, str] = {}
+    kind = "training" if engines is TRAINING else "inference"
+    for name, engine in engines.items():
+        if all(package in found for package in engine.packages):
+            continue
+        try:
+            with Worker(f"{kind}/{name}", options.threads, options.python(engine)) as worker:
+                found |= worker.ask("versions")
+        except WorkerError:
+            continue
+    import amalthea
+
+    return {**found, "amalthea": amalthea.__version__}
