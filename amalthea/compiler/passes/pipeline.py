@@ -59,11 +59,16 @@ def optimize(graph: Graph, verify: bool = False, trace: Observer | None = None) 
     """
     if not all(value.spec.is_static for value in graph.all_inputs):
         return graph
+    settled: dict[str, Graph] = {}  # by pass: the graph in which it found nothing to do
     for _ in range(ROUNDS):
         start = graph
         for name, run, _ in PASSES:
+            if settled.get(name) is graph:
+                continue
             after = run(graph)
-            if after is not graph:
+            if after is graph:
+                settled[name] = graph
+            else:
                 if verify:
                     after.verify()
                 if trace is not None:
