@@ -3,6 +3,10 @@
 `generate` turns a `Contraction` into LLVM code: the nest in normal form (`contraction_nest`), the choice of a tiling by
 a cost model (`contraction_tiles`), and the kernel (`contraction_kernel`, with `contraction_tile` and
 `contraction_pack` for its inside). `contraction_convolution` describes convolutions and their gradients.
+
+bfloat16, float16 and int8 are converted where they are loaded or packed, float32 or int32 sums converted once at the
+end. Where the target multiplies *words* of them in one instruction (`contraction_units`) and the model finds that
+faster, the kernels are those of `contraction_blocks`, on panels of words (`contraction_words`).
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
+from amalthea.compiler.contraction_blocks import blocks_of, cycles, write_kernels
 from amalthea.compiler.contraction_kernel import Tiling, parts_of, write_kernel
 from amalthea.compiler.contraction_nest import (
     Array,
@@ -86,6 +91,9 @@ def generate(
     nest = nest_of(contraction)
     chosen = tiling or tilings(nest, target)[0]
     if tiling is None:
+        words = generate_blocks(nest, chosen, target, pointwise)
+        if words is not None:
+            return words
         around = generate_turned(nest, chosen, target, pointwise)
         if around is not None:
             return around
@@ -102,6 +110,24 @@ def choices(contraction: Contraction, target: Target, limit: int = 8) -> list[Ti
 
 def _names(nest: Nest) -> tuple[str, ...]:
     return tuple(array.name for array in nest.arrays)
+
+
+def generate_blocks(
+    nest: Nest, chosen: Tiling, target: Target, pointwise: Emit | None, always: str = ""
+) -> Generated | None:
+    """Kernels with instructions that multiply words of bfloat16 or int8; None where there are none or not faster ones.
+
+    Args:
+        nest, target, pointwise: as for `generate`.
+        chosen: the best tiling without such instructions, to compare with.
+        always: part of the name of an instruction to use wherever it is possible.
+    """
+    found = [b for b in blocks_of(nest, target) if always in b.unit.intrinsic]
+    best = min(found, key=cycles, default=None)
+    if best is None or (not always and cycles(best) > cost(nest, chosen, target)):
+        return None
+    kernels, arguments = write_kernels(best, target, pointwise)
+    return Generated(kernels, arguments, (best.scratch,))
 
 
 def generate_turned(

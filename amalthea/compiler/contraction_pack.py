@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from amalthea.compiler.contraction_tile import TileCode, View, convert
-from amalthea.compiler.emitter import literal, llvm_type
+from amalthea.compiler.emitter import Emitter, literal, llvm_type
 from amalthea.core.dtypes import DType
 
 
@@ -105,7 +105,7 @@ def _transpose(
             a = code.at(along, begin, start)
             b = code.at(to, end, e.value(f"mul nuw nsw i64 {start}, {goal_step}"))
             rows = [code.load(along, a, c * step, lanes, accumulate, lanes) if c < here else zero for c in range(lanes)]
-            for i, row in enumerate(_turned(code, kind, rows)):
+            for i, row in enumerate(turned_square(e, kind, rows)):
                 code.store(to, b, i * goal_step, lanes, row, lanes)
             return []
 
@@ -140,10 +140,9 @@ def _transpose(
         vector(None, valid % lanes)
 
 
-def _turned(code: TileCode, kind: str, rows: list[str]) -> list[str]:
+def turned_square(e: Emitter, kind: str, rows: Sequence[str]) -> list[str]:
     """The columns of a square of vectors, by exchanging halves, quarters and so on: log2(lanes) rounds of shuffles."""
-    e, lanes = code.e, code.lanes
-    rows, half = list(rows), 1
+    lanes, half, rows = len(rows), 1, list(rows)
     while half < lanes:
         low = ", ".join(f"i32 {p if not p & half else (p ^ half) + lanes}" for p in range(lanes))
         high = ", ".join(f"i32 {p | half if not p & half else p + lanes}" for p in range(lanes))

@@ -446,6 +446,10 @@ def masked_load(e: Emitter, dtype: DType, lanes: int, valid: int, pointer: str) 
 
 def masked_store(e: Emitter, dtype: DType, lanes: int, valid: int, value: str, pointer: str) -> None:
     """Store the first `valid` lanes of a vector."""
+    if valid == 1:  # LLVM 22 makes one lane a scalar store, and forgets that the vector was narrowed before
+        one = e.value(f"extractelement {llvm_type(dtype, lanes)} {value}, i64 0")
+        e.line(f"store {llvm_type(dtype)} {one}, ptr {pointer}, align {dtype.itemsize}")
+        return
     kind, name = llvm_type(dtype, lanes), f"llvm.masked.store.v{lanes}{mangled(dtype)}.p0"
     e.need(f"declare void @{name}({kind}, ptr, <{lanes} x i1>)")
     e.line(f"call void @{name}({kind} {value}, ptr align {dtype.itemsize} {pointer}, {_mask(lanes, valid)})")
