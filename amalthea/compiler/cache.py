@@ -10,6 +10,7 @@ alone (mode 0700), and an entry that belongs to somebody else, or that others ma
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
 import secrets
@@ -48,6 +49,20 @@ def folder() -> Path | None:
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "amalthea"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "amalthea"
+
+
+@functools.cache
+def sources() -> str:
+    """A hash of the compiler's own sources, for the keys of what is kept by a description, not by generated text.
+
+    >>> len(sources())
+    64
+    """
+    found = hashlib.sha256()
+    place = Path(__file__).parent
+    for path in sorted(place.rglob("*.py")):
+        found.update(f"{path.relative_to(place).as_posix()}\0".encode() + path.read_bytes() + b"\0")
+    return found.hexdigest()
 
 
 class ObjectCache:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import Any
 
-from amalthea.compiler.contraction import Contraction, Generated, from_subscripts, generate, with_epilogue
+from amalthea.compiler.contraction import Contraction, from_subscripts, with_epilogue
+from amalthea.compiler.contraction_cache import generated
 from amalthea.compiler.contraction_convolution import (
     convolution,
     convolution_input_gradient,
@@ -50,19 +50,13 @@ class Made:
         self, contraction: Contraction, x: Parameter, y: Parameter, outer: Mapping[str, Parameter], target: Target
     ) -> None:
         """The kernels of one contraction; `outer` are its outputs and the operands of its epilogue by name."""
-        made = _generated(contraction, target)
+        made = generated(contraction, target)
         first = len(self.scratch)
         self.scratch += made.scratch
         places: dict[str, Parameter] = {"x": x, "y": y, **outer}
         places.update({f"scratch{i}": ("scratch", first + i) for i in range(len(made.scratch))})
         for code, names in zip(made.kernels, made.arguments, strict=True):
             self.codes.append((code, [places[name] for name in names]))
-
-
-@functools.lru_cache(maxsize=512)
-def _generated(contraction: Contraction, target: Target) -> Generated:
-    """The kernels of a contraction; repeated layers choose their tiles once."""
-    return generate(contraction, target)
 
 
 # -- contractions, with pointwise work on their results ----------------------------------------------------------------
