@@ -30,6 +30,8 @@ COMPUTED = frozenset({"iota", "threefry2x32"})  # made from an element's index, 
 CHEAP = 3  # ops that are rather computed again than stored
 LOOK_BACK = 24  # kernels that a root may join
 LARGE = 1 << 17  # bytes from which the update of a state is a pass of its own
+ARRAYS = 32  # that one loop goes along, unless all have to do with each other: processors fetch ahead for so many
+PAGE = 4096  # bytes of an array that counts as one
 ROW_BUFFERS = 1 << 16  # bytes for the values of a row that later stages read
 
 
@@ -87,6 +89,7 @@ class Fusion:
         self.aliases: set[Value] = set()  # values that are their node's input's memory
         self.cost: dict[Value, int] = {}
         self.place: dict[Value, int] = {}  # of each stored value: the step that makes it
+        self.arrays: dict[int, set[Value]] = {}  # of each loop kernel: the larger ones that it goes along
         self.steps: list[Step] = []
 
     def run(self) -> list[Step]:
@@ -189,16 +192,24 @@ class Fusion:
             return
         node = value.node
         wanted = self._kernel_for(value)
+        arrays = {v for v in (value, *self._depends(value)) if _bytes(v) >= PAGE}
         for position in range(len(self.steps) - 1, max(len(self.steps) - 1 - LOOK_BACK, -1), -1):
             step = self.steps[position]
-            if isinstance(step, LoopKernel):
+            if isinstance(step, LoopKernel) and not self._crowds(arrays, self.arrays[position]):
                 joined = self._joined(step, position, value, wanted)
                 if joined is not None:
                     step.roots.append(joined)
                     self.place[value] = position
+                    self.arrays[position] |= arrays
                     return
         wanted.roots.append(Root(value, _kind(node)))
+        self.arrays[len(self.steps)] = arrays
         self._add(wanted, (value,))
+
+    @staticmethod
+    def _crowds(arrays: set[Value], others: set[Value]) -> bool:
+        """Whether a root has nothing to do with a kernel that goes along enough arrays without it."""
+        return len(arrays | others) > ARRAYS and not arrays & others
 
     def _joins_contraction(self, value: Value) -> bool:
         """Make a root part of the contraction on whose result it works, if it can be one."""

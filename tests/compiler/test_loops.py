@@ -222,7 +222,19 @@ def test_a_large_transpose_goes_tile_by_tile() -> None:
 def test_values_of_a_row_that_later_stages_read_stay_in_a_buffer() -> None:
     x = normal(50, 33)
     program = same(ops.softmax, x)
-    assert program.arena_size == 0 and len(program.kernels) == 1
+    assert program.routine.arena_size == 0 and len(program.kernels) == 1
     deep = normal(5, 4, 6, 7)
-    assert same(lambda x: ops.softmax(x, axis=(1, 2, 3)), deep).arena_size == 0
-    assert same(lambda x: ops.softmax(x), normal(9, 30000), tolerance=1e-5).arena_size > 0  # too long for a buffer
+    assert same(lambda x: ops.softmax(x, axis=(1, 2, 3)), deep).routine.arena_size == 0
+    assert same(lambda x: ops.softmax(x), normal(9, 30000), tolerance=1e-5).routine.arena_size > 0  # too long for a buffer
+
+
+def test_small_updates_are_one_kernel_and_large_ones_some() -> None:
+    def update(*arrays: Any) -> Any:
+        weights, gradients = arrays[::2], arrays[1::2]
+        return [w - 0.1 * g for w, g in zip(weights, gradients, strict=True)]
+
+    assert len(same(update, *[normal(10) for _ in range(40)]).kernels) == 1
+    kernels = same(update, *[normal(64, 64) for _ in range(40)]).kernels
+    assert len(kernels) == 2 and sum(len(kernel.roots) for kernel in kernels) == 20
+    x = normal(64, 64)
+    assert len(same(lambda x: [x * i for i in range(2, 40)], x).kernels) == 1  # all read the same array
