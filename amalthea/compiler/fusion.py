@@ -18,6 +18,7 @@ from amalthea.compiler.index_checks import IndexCheck, index_check
 from amalthea.compiler.indexing import CHOICES, MOVES, folds, reads
 from amalthea.compiler.loops import LoopKernel, Root, sizes_of
 from amalthea.compiler.reductions import REDUCTIONS
+from amalthea.compiler.scattering import memory_inputs
 from amalthea.core.graph import Graph
 from amalthea.core.node import Constant, Node
 from amalthea.core.value import Value
@@ -91,6 +92,8 @@ class Fusion:
         self.place: dict[Value, int] = {}  # of each stored value: the step that makes it
         self.arrays: dict[int, set[Value]] = {}  # of each loop kernel: the larger ones that it goes along
         self.steps: list[Step] = []
+        self.checked: set[tuple[Value, tuple[int, ...]]] = set()
+        self.indices: set[Value] = set()  # that are checked, in memory
 
     def run(self) -> list[Step]:
         """The steps in order."""
@@ -99,25 +102,33 @@ class Fusion:
                 self._weigh(node)
             else:
                 self.stored.update(node.outputs)
-                self.stored.update(v for v in node.inputs if v.node is not None)
+                self.stored.update(v for v in memory_inputs(node) if v.node is not None)
                 if self.continues(node):
                     self._store_last(node)
         for node in reversed(self.graph.nodes):
             self._settle_alias(node)
         for node in self.graph.nodes:
-            check = index_check(node)
-            if check is not None and check not in self.steps:
-                self._add(check, ())
+            self._check(node)
             if not self._is_loop(node):
                 self._add(NodeStep(node), node.outputs)
                 continue
             for value in node.outputs:
                 if value in self.stored and value not in self.aliases:
                     self._place(value)
+        self.indices = {memory for memory, _ in self.checked}
         for step in self.steps:
             if isinstance(step, LoopKernel | NodeStep):
                 self._settle(step)
         return self.steps
+
+    def _check(self, node: Node) -> None:
+        """A step that looks whether the node's indices are in range, once for all that use them on one size."""
+        check = index_check(node)
+        if check is not None:
+            key = self._memory(check.indices), check.sizes
+            if key not in self.checked:
+                self.checked.add(key)
+                self._add(check, ())
 
     # What is stored
 
@@ -313,9 +324,12 @@ class Fusion:
 
     def _position(self, value: Value) -> int:
         """The step that makes a stored value; -1 for inputs."""
+        return self.place.get(self._memory(value), -1)
+
+    def _memory(self, value: Value) -> Value:
         while value in self.aliases:
             value = value.node.inputs[0]
-        return self.place.get(value, -1)
+        return value
 
     def _reads(self, root: Value, kernel: LoopKernel, where: str) -> list[_Read]:
         """The stored values that computing a root reads, and where."""
@@ -353,7 +367,7 @@ class Fusion:
 
     def _leaves(self, value: Value, places: dict[Value, Root]) -> bool:
         """Whether something outside a kernel reads a value."""
-        return value in self.results or self._stages(value, places) is None
+        return value in self.results or value in self.indices or self._stages(value, places) is None
 
     def _stages(self, value: Value, places: dict[Value, Root]) -> set[int] | None:
         """The stages of a kernel that read a value; None if it is also read elsewhere."""

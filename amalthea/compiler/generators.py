@@ -13,9 +13,14 @@ from amalthea.compiler.contraction_convolution import (
     convolution_input_gradient,
     convolution_kernel_gradient,
 )
+from amalthea.compiler.cumulative import cumulative_sum_code
 from amalthea.compiler.epilogues import PointwiseWork
+from amalthea.compiler.extremes import extreme_code
 from amalthea.compiler.kernel_code import KernelCode
+from amalthea.compiler.overlapping import overlap_add_code
 from amalthea.compiler.padding import pad_code, padded_shape
+from amalthea.compiler.scattering import memory_inputs, scatter_code, scatter_of
+from amalthea.compiler.sorting import argsort_buffers, argsort_code, searchsorted_code
 from amalthea.compiler.target import Target
 from amalthea.compiler.windows import max_pooling, max_pooling_gradient
 from amalthea.core.node import Node
@@ -93,10 +98,6 @@ def _contract(node: Node, target: Target, work: Work) -> Made:
     return made
 
 
-def _crops(node: Node) -> bool:
-    return any(lo < 0 or hi < 0 for lo, hi in node.attrs["padding"])
-
-
 def _convolution(node: Node, target: Target, work: Work) -> Made:
     made = Made()
     x, kernel = node.inputs
@@ -146,35 +147,78 @@ CONTRACTIONS: dict[str, Callable[[Node, Target, Work], Made]] = {
 
 def continues(node: Node) -> bool:
     """Whether a node is a contraction, which takes pointwise work on its result."""
-    return node.op.name in CONTRACTIONS and not ("padding" in node.attrs and _crops(node))
+    return node.op.name in CONTRACTIONS
 
 
 # -- others ----------------------------------------------------------------------------------------------------------
 
 
-def _max_pooling(node: Node, target: Target) -> Made | None:
-    if _crops(node) or node.inputs[0].spec.dtype in ("float16", "bfloat16", "bool"):
-        return None
+def _one(code: KernelCode, parameters: Sequence[Parameter]) -> Made:
     made = Made()
-    x, out = node.inputs[0].spec, node.outputs[0]
-    code = max_pooling(x.sizes, out.spec.sizes[1:-1], x.dtype, **node.attrs)
-    made.codes.append((code, [node.inputs[0], out]))
+    made.codes.append((code, list(parameters)))
     return made
 
 
-def _max_pooling_gradient(node: Node, target: Target) -> Made | None:
+def _max_pooling(node: Node, target: Target) -> Made:
+    (x,), out = node.inputs, node.outputs[0]
+    code = max_pooling(x.spec.sizes, out.spec.sizes[1:-1], x.spec.dtype, **node.attrs)
+    return _one(code, [x, out])
+
+
+def _max_pooling_gradient(node: Node, target: Target) -> Made:
     x, g = node.inputs
-    if _crops(node) or x.spec.dtype in ("float16", "bfloat16", "bool") or x.spec.dtype != g.spec.dtype:
-        return None
+    code = max_pooling_gradient(x.spec.sizes, g.spec.sizes[1:-1], x.spec.dtype, g.spec.dtype, **node.attrs)
+    return _one(code, [x, g, node.outputs[0]])
+
+
+def _overlap_add(node: Node, target: Target) -> Made:
+    (x,), size = node.inputs, node.attrs["size"]
+    batch, places, channels = x.spec.sizes[0], x.spec.sizes[1 : 1 + len(size)], x.spec.sizes[-1]
+    return _one(overlap_add_code(batch, places, channels, x.spec.dtype, **node.attrs), [x, node.outputs[0]])
+
+
+def _extreme(node: Node, target: Target) -> Made:
+    (x,) = node.inputs
+    code = extreme_code(node.op.name.removeprefix("arg"), x.spec.sizes, node.attrs["axis"], x.spec.dtype)
+    return _one(code, [x, node.outputs[0]])
+
+
+def _cumulative_sum(node: Node, target: Target) -> Made:
+    (x,) = node.inputs
+    return _one(cumulative_sum_code(x.spec.sizes, node.attrs["axis"], x.spec.dtype), [x, node.outputs[0]])
+
+
+def _argsort(node: Node, target: Target) -> Made:
+    made, (x,), axis = Made(), node.inputs, node.attrs["axis"]
+    buffers = [made.buffer(size) for size in argsort_buffers(x.spec.sizes, axis)]
+    made.codes.append((argsort_code(x.spec.sizes, axis, x.spec.dtype), [x, node.outputs[0], *buffers]))
+    return made
+
+
+def _searchsorted(node: Node, target: Target) -> Made:
+    x, values = node.inputs
+    code = searchsorted_code(x.spec.size, values.spec.sizes, x.spec.dtype, node.attrs["side"])
+    return _one(code, [x, values, node.outputs[0]])
+
+
+def _scatter_update(node: Node, target: Target) -> Made:
     made = Made()
-    code = max_pooling_gradient(x.spec.sizes, g.spec.sizes[1:-1], x.spec.dtype, **node.attrs)
-    made.codes.append((code, [x, g, node.outputs[0]]))
+    scatter = scatter_of(node)
+    buffers = [made.buffer(scatter.scratch)] if scatter.apart else []
+    made.codes.append((scatter_code(scatter), [*memory_inputs(node), node.outputs[0], *buffers]))
     return made
 
 
 GENERATORS: dict[str, Callable[[Node, Target], Made | None]] = {
     "max_pooling": _max_pooling,
     "max_pooling_gradient": _max_pooling_gradient,
+    "overlap_add": _overlap_add,
+    "argmax": _extreme,
+    "argmin": _extreme,
+    "cumulative_sum": _cumulative_sum,
+    "argsort": _argsort,
+    "searchsorted": _searchsorted,
+    "scatter_update": _scatter_update,
 }
 
 

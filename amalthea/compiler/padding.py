@@ -1,4 +1,4 @@
-"""A kernel that copies an array into a larger one with a border of zeros, as convolutions want their input."""
+"""A kernel that copies an array into one with a border of zeros, or with less of a border, as convolutions want it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from amalthea.core.dtypes import DType
 
 
 def padded_shape(shape: Sequence[int], padding: Sequence[tuple[int, int]]) -> tuple[int, ...]:
-    """The shape with (before, after) added to the axes between the first and the last.
+    """The shape with (before, after) added to the axes between the first and the last, or taken away where negative.
 
     >>> padded_shape((8, 32, 32, 3), ((1, 1), (1, 1)))
     (8, 34, 34, 3)
@@ -30,7 +30,10 @@ def pad_code(shape: Sequence[int], padding: Sequence[tuple[int, int]], dtype: DT
     zero = literal(0, dtype)
     outer, goal = [shape[0], *shape[1:-2]], padded_shape(shape, padding)
     row, full = shape[-2] * shape[-1], goal[-2] * goal[-1]
-    before, after = (n * shape[-1] for n in padding[-1])
+    left, right = padding[-1]
+    before = min(max(left, 0) * shape[-1], full)
+    skipped = max(-left, 0) * shape[-1]
+    kept = max(shape[-2] + min(left, 0) + min(right, 0), 0) * shape[-1]
     e = Emitter(PLACEHOLDER, [("ptr noalias", "x"), ("ptr noalias", "y"), ("i64", "lo"), ("i64", "hi")])
 
     def fill(pointer: str, start: int, count: int) -> None:
@@ -56,7 +59,8 @@ def pad_code(shape: Sequence[int], padding: Sequence[tuple[int, int]], dtype: DT
         n = e.fresh("b")[1:]
         e.branch(inside, f"copy{n}", f"clear{n}")
         e.label(f"copy{n}")
-        source = e.value(f"getelementptr {kind}, ptr %x, i64 {e.value(f'mul i64 {place}, {row}')}")
+        begin = e.value(f"add i64 {e.value(f'mul i64 {place}, {row}')}, {skipped}")
+        source = e.value(f"getelementptr {kind}, ptr %x, i64 {begin}")
         fill(target, 0, before)
         begin = e.value(f"getelementptr {kind}, ptr {target}, i64 {before}")
 
@@ -65,8 +69,8 @@ def pad_code(shape: Sequence[int], padding: Sequence[tuple[int, int]], dtype: DT
             e.line(f"store {kind} {got}, ptr {e.value(f'getelementptr {kind}, ptr {begin}, i64 {i}')}")
             return []
 
-        e.loop("0", str(row), 1, copy)
-        fill(target, before + row, after)
+        e.loop("0", str(kept), 1, copy)
+        fill(target, before + kept, full - before - kept)
         e.jump(f"next{n}")
         e.label(f"clear{n}")
         fill(target, 0, full)

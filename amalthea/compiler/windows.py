@@ -6,9 +6,10 @@ import itertools
 from collections.abc import Sequence
 from math import prod
 
+from amalthea.compiler.elementwise import emit
 from amalthea.compiler.emitter import Emitter, literal, llvm_type
 from amalthea.compiler.kernel_code import PLACEHOLDER, KernelCode, finished
-from amalthea.compiler.reductions import combine, identity
+from amalthea.compiler.reductions import accumulator, combine, identity
 from amalthea.core import dtypes
 from amalthea.core.dtypes import DType
 
@@ -22,6 +23,7 @@ class _Windows:
     def __init__(self, shape: Ints, places: Ints, size: Ints, strides: Ints, padding: Pairs, dtype: DType) -> None:
         self.shape, self.places, self.size, self.strides = shape, places, size, strides
         self.padding, self.dtype = padding, dtype
+        self.wide = accumulator(dtype)  # what elements are compared in
         self.kind = llvm_type(dtype)
         self.inside_always = all(lo <= 0 and hi <= 0 for lo, hi in padding)
 
@@ -61,26 +63,25 @@ class _Windows:
             found.append((at, inside))
         return found
 
-    def load(self, e: Emitter, pointer: str, at: str, channel: str) -> str:
-        return e.value(f"load {self.kind}, ptr {self.address(e, pointer, at, channel)}")
-
-    def address(self, e: Emitter, pointer: str, at: str, channel: str) -> str:
-        return e.value(f"getelementptr {self.kind}, ptr %{pointer}, i64 {e.value(f'add i64 {at}, {channel}')}")
+    def load(self, e: Emitter, at: str, channel: str) -> str:
+        """An element of the input, as it is compared."""
+        value = e.value(f"load {self.kind}, ptr {address(e, self.kind, 'x', at, channel)}")
+        return value if self.wide == self.dtype else emit(e, "cast", [value], [self.dtype], self.wide)
 
     def values(self, e: Emitter, members: list[tuple[str, str | None]], channel: str) -> list[str]:
-        lowest = literal(identity("max", self.dtype), self.dtype)
+        kind, lowest = llvm_type(self.wide), literal(identity("max", self.wide), self.wide)
         found = []
         for at, inside in members:
-            value = self.load(e, "x", at, channel)
+            value = self.load(e, at, channel)
             if inside is not None:
-                value = e.value(f"select i1 {inside}, {self.kind} {value}, {self.kind} {lowest}")
+                value = e.value(f"select i1 {inside}, {kind} {value}, {kind} {lowest}")
             found.append(value)
         return found
 
     def largest(self, e: Emitter, values: list[str]) -> str:
         best = values[0]
         for value in values[1:]:
-            best = combine(e, "max", self.dtype, best, value)
+            best = combine(e, "max", self.wide, best, value)
         return best
 
 
@@ -97,7 +98,9 @@ def max_pooling(shape: Ints, places: Ints, dtype: DType, *, size: Ints, strides:
 
         def channel(c: str, _: list[str]) -> list[str]:
             best = w.largest(e, w.values(e, members, c))
-            e.line(f"store {w.kind} {best}, ptr {w.address(e, 'y', out, c)}")
+            if w.wide != dtype:
+                best = emit(e, "cast", [best], [w.wide], dtype)
+            e.line(f"store {w.kind} {best}, ptr {address(e, w.kind, 'y', out, c)}")
             return []
 
         e.loop("0", str(shape[-1]), 1, channel)
@@ -111,20 +114,20 @@ def max_pooling(shape: Ints, places: Ints, dtype: DType, *, size: Ints, strides:
 
 
 def max_pooling_gradient(
-    shape: Ints, places: Ints, dtype: DType, *, size: Ints, strides: Ints, padding: Pairs
+    shape: Ints, places: Ints, dtype: DType, g_dtype: DType, *, size: Ints, strides: Ints, padding: Pairs
 ) -> KernelCode:
     """The kernel `(x, g, out)`; a part of its parallel index is one example of the batch."""
     w = _Windows(shape, places, size, strides, padding, dtype)
     w.pointers = ("x", "g", "y")
     e = w.begin()
     example, compare = prod(shape[1:]), "fcmp oeq" if dtypes.is_floating(dtype) else "icmp eq"
-    zero = literal(0, dtype)
+    wide, kind, zero = llvm_type(w.wide), llvm_type(g_dtype), literal(0, g_dtype)
 
     def one(batch: str, _: list[str]) -> list[str]:
         home = e.value(f"mul i64 {batch}, {example}")
 
         def clear(i: str, _: list[str]) -> list[str]:
-            e.line(f"store {w.kind} {zero}, ptr {w.address(e, 'y', home, i)}")
+            e.line(f"store {kind} {zero}, ptr {address(e, kind, 'y', home, i)}")
             return []
 
         e.loop("0", str(example), 1, clear)
@@ -138,20 +141,20 @@ def max_pooling_gradient(
             def channel(c: str, _: list[str]) -> list[str]:
                 values = w.values(e, members, c)
                 best = w.largest(e, values)
-                unordered = e.value(f"fcmp uno {w.kind} {best}, {best}") if dtypes.is_floating(dtype) else "false"
-                g = w.load(e, "g", from_g, c)
+                unordered = e.value(f"fcmp uno {wide} {best}, {best}") if dtypes.is_floating(dtype) else "false"
+                g = e.value(f"load {kind}, ptr {address(e, kind, 'g', from_g, c)}")
                 left = "true"
                 for value, (at, inside) in zip(values, members, strict=True):
-                    here = e.value(f"or i1 {e.value(f'{compare} {w.kind} {value}, {best}')}, {unordered}")
+                    here = e.value(f"or i1 {e.value(f'{compare} {wide} {value}, {best}')}, {unordered}")
                     here = e.value(f"and i1 {here}, {left}")
                     left = e.value(f"and i1 {left}, {e.value(f'xor i1 {here}, true')}")
                     if inside is not None:
                         here = e.value(f"and i1 {here}, {inside}")
-                    pointer = w.address(e, "y", at, c)
-                    part = e.value(f"select i1 {here}, {w.kind} {g}, {w.kind} {zero}")
-                    before = e.value(f"load {w.kind}, ptr {pointer}")
-                    op = "fadd" if dtypes.is_floating(dtype) else "add"
-                    e.line(f"store {w.kind} {e.value(f'{op} {w.kind} {before}, {part}')}, ptr {pointer}")
+                    pointer = address(e, kind, "y", at, c)
+                    part = e.value(f"select i1 {here}, {kind} {g}, {kind} {zero}")
+                    before = e.value(f"load {kind}, ptr {pointer}")
+                    total = emit(e, "add", [before, part], [g_dtype, g_dtype], g_dtype)
+                    e.line(f"store {kind} {total}, ptr {pointer}")
                 return []
 
             e.loop("0", str(shape[-1]), 1, channel)
@@ -171,3 +174,8 @@ def max_pooling_gradient(
         dtype.itemsize * (count + prod(shape)),
         f"window {tuple(size)}",
     )
+
+
+def address(e: Emitter, kind: str, pointer: str, at: str, channel: str) -> str:
+    """Where a channel of the elements that begin at a place lies."""
+    return e.value(f"getelementptr {kind}, ptr %{pointer}, i64 {e.value(f'add i64 {at}, {channel}')}")

@@ -21,6 +21,7 @@ from tests.ops.sampling import sample_calls, with_tensors
 
 INDEX_TYPES = ("int8", "uint8", "int32", "uint32", "int64")
 DTYPES = ("bool", "int8", "uint8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64")
+NUMBERS = DTYPES[1:]
 sizes = st.sampled_from([1, 1, 2, 3, 4, 5, 7, 8, 16, 17, 33])
 seeds = st.integers(0, 2**32 - 1)
 
@@ -34,10 +35,7 @@ def compiled(f, *arrays) -> tuple[Program, Graph]:
     return Program(graph, BACKEND.bare_kernels), graph
 
 
-FALLBACKS = {"scan_loop", "loop", "branch"} | {
-    "argmax", "argmin", "argsort", "cumulative_sum", "overlap_add", "scatter_update", "searchsorted", "convolution",
-    "conv_input_gradient", "conv_kernel_gradient",
-}  # fmt: skip
+FALLBACKS = {"scan_loop", "loop", "branch"}
 
 
 def check(f, *arrays, exact: bool = True, tolerance: float = 1e-5) -> None:
@@ -187,3 +185,146 @@ def test_reshapes_inside_kernels(shape, random, seed):
         after[1:3] = [after[1] * after[2]]
     check(lambda x: ops.flip(ops.reshape(ops.flip(x, 0), after), -1), x)
     check(lambda x: ops.max(ops.reshape(ops.transpose(x), after), axis=0), np.nan_to_num(x))
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    sizes, sizes, st.sampled_from([0, 1, 3, 40]), st.integers(1, 2),
+    st.sampled_from([None, "add", "mul", "max", "min"]), st.sampled_from(INDEX_TYPES),
+    st.sampled_from(DTYPES), st.booleans(), seeds,
+)  # fmt: skip
+def test_scatter_update(a, b, n, depth, reduction, kind, dtype, zeros, seed):
+    shape = (a, b, 3)
+    rng = np.random.default_rng(seed)
+    low = [0 if kind.startswith("u") else -size for size in shape[:depth]]
+    indices = np.stack([rng.integers(lo, hi, n) for lo, hi in zip(low, shape, strict=False)], -1).astype(kind)
+    x, updates = drawn(seed, shape, dtype), drawn(seed + 1, (n, *shape[depth:]), dtype)
+
+    def f(x, i, u):
+        return ops.scatter_update(ops.zeros(shape, dtype) if zeros else x, i, u, reduction)
+
+    check(f, x, indices, updates, exact=dtype not in ("float16", "bfloat16"), tolerance=1e-2)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_gradient_of_an_embedding(dtype):
+    """One fill and one pass of additions, with the rounding of the reference: repeated rows are summed in float32."""
+    table = np.random.default_rng(0).normal(size=(50, 16)).astype(dtypes.to_numpy(dtype))
+    indices = np.random.default_rng(1).integers(0, 7, (8, 128)).astype("int32")
+
+    def gradient(table, indices):
+        with am.GradientTape() as tape:
+            tape.watch(table)
+            y = ops.sum(ops.square(ops.cast(ops.take(table, indices, axis=0), "float32")))
+        return tape.gradient(y, table)
+
+    check(gradient, table, indices, exact=False, tolerance=1e-5 if dtype == "float32" else 1e-2)
+    program, _ = compiled(gradient, table, indices)
+    assert sum(code.name.startswith("scatter") for step in program.steps for code, _ in step.codes) == 1
+    assert len(program.steps) <= 3  # the check of the indices, what is added, the scatter
+
+
+@settings(deadline=None, max_examples=25)
+@given(sizes, sizes, sizes, st.sampled_from([None, 0, 1, 2]), st.sampled_from(DTYPES), seeds)
+def test_argmax_and_argmin(a, b, c, axis, dtype, seed):
+    x = drawn(seed, (a, b, c), dtype)
+    check(lambda x: (ops.argmax(x, axis=axis), ops.argmin(x, axis=axis, keepdims=True)), x)
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    sizes,
+    st.sampled_from([0, 1, 2, 5, 40]),
+    st.sampled_from([1, 2, 7, 70]),
+    st.integers(0, 2),
+    st.sampled_from(NUMBERS),
+    seeds,
+)
+def test_cumulative_sum(a, b, c, axis, dtype, seed):
+    check(lambda x: registry["cumulative_sum"](x, axis), drawn(seed, (a, b, c), dtype))
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    sizes,
+    st.sampled_from([0, 1, 2, 3, 7, 8, 64, 100]),
+    st.sampled_from([1, 3]),
+    st.integers(0, 2),
+    st.sampled_from(DTYPES),
+    seeds,
+)
+def test_argsort(a, b, c, axis, dtype, seed):
+    x = drawn(seed, (a, b, c), dtype)
+    check(lambda x: ops.argsort(x, axis=axis), x)
+
+
+@pytest.mark.parametrize("dtype", NUMBERS)
+def test_sort_and_top_k(dtype):
+    x = drawn(3, (4, 31), dtype)
+    check(lambda x: (ops.sort(x, axis=0), ops.sort(x, axis=1), *ops.top_k(x, 5)), x)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.sampled_from([0, 1, 2, 3, 8, 9, 100]), sizes, st.booleans(), st.sampled_from(DTYPES), seeds)
+def test_searchsorted(n, count, left, dtype, seed):
+    x = drawn(seed, (n,), dtype)
+    x = x[np.argsort(x.astype("float64"), kind="stable")]
+    check(lambda x, v: ops.searchsorted(x, v, "left" if left else "right"), x, drawn(seed + 1, (count, 2), dtype))
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    sizes,
+    st.integers(1, 4),
+    st.integers(1, 5),
+    st.integers(0, 3),
+    st.sampled_from([1, 3]),
+    st.sampled_from(DTYPES),
+    seeds,
+)
+def test_overlap_add(places, size, stride, rest, channels, dtype, seed):
+    x = drawn(seed, (2, places, 2, size, 2, channels), dtype)
+    full = ((places - 1) * stride + size + rest, 3)
+    check(lambda x: registry["overlap_add"](x, input_size=full, size=(size, 2), strides=(stride, 1)), x)
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    st.integers(1, 3),
+    st.integers(1, 3),
+    st.integers(-2, 2),
+    st.integers(-2, 2),
+    st.sampled_from(DTYPES),
+    st.booleans(),
+    seeds,
+)
+def test_max_pooling_of_all_dtypes(size, stride, before, after, dtype, mixed, seed):
+    x = drawn(seed, (2, 7, 8, 3), dtype)
+    options = {"size": (size, 2), "strides": (stride, 1), "padding": ((before, after), (0, 1))}
+    pool, gradient = registry["max_pooling"], registry["max_pooling_gradient"]
+    shape = pool(ops.convert_to_tensor(x), **options).shape
+    g = drawn(seed + 1, tuple(shape), "float32" if mixed else dtype)
+    g[g != g] = 2
+    check(lambda x, g: (pool(x, **options), gradient(x, g, **options)), x, g)
+
+
+@settings(deadline=None, max_examples=15)
+@given(*[st.integers(-2, 2)] * 4, st.integers(1, 2), st.integers(1, 2), seeds)
+def test_convolutions_that_crop(top, bottom, left, right, stride, dilation, seed):
+    rng = np.random.default_rng(seed)
+    x, k = rng.integers(-3, 4, (2, 9, 8, 3)).astype("float64"), rng.integers(-3, 4, (3, 2, 3, 4)).astype("float64")
+    attributes = {
+        "strides": (stride, 1),
+        "padding": ((top, bottom), (left, right)),
+        "dilation": (dilation, 1),
+        "groups": 1,
+    }
+    convolution = registry["convolution"]
+
+    def f(x, k):
+        with am.GradientTape() as tape:
+            tape.watch([x, k])
+            y = ops.sum(ops.square(convolution(x, k, **attributes)))
+        return convolution(x, k, **attributes), *tape.gradient(y, [x, k])
+
+    check(f, x, k)
