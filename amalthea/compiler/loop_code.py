@@ -89,7 +89,7 @@ class LoopFunction(Elements):
                 continue
             seen.add((value, index))
             if isinstance(value, Constant):
-                if value.spec.size > 1:
+                if value.spec.size != 1:
                     self._read(value, value, index)
             elif value in self.stored or value.node is None:
                 if value not in self.made:

@@ -9,6 +9,7 @@ import argparse
 import os
 import sys
 import time
+from collections.abc import Callable
 
 import numpy as np
 from hypothesis import HealthCheck, Phase, given, seed, settings
@@ -28,8 +29,7 @@ def compiled(case: Case, target: Target | None = None) -> tuple[list[np.ndarray]
     arrays = [np.array(a, order="C") for a in case.arrays]
     first = program(arrays)
     assert_same_bits(program(arrays), first)
-    for array, before in zip(arrays, case.arrays, strict=True):  # inputs stay as they were
-        np.testing.assert_array_equal(array, before)
+    assert_same_bits(arrays, case.arrays)  # inputs stay as they were
     return first, [np.asarray(x) for x in REFERENCE.compile(case.graph)(case.arrays)]
 
 
@@ -43,6 +43,13 @@ def check_smooth(case: Case, target: Target | None = None) -> None:
     """The compiled program gives the same to the last digits."""
     got, want = compiled(case, target)
     assert_close(got, want)
+
+
+def _test(check: Callable[..., None], target: Target | None) -> Callable[[Case], None]:
+    def one(case: Case) -> None:
+        check(case, target)
+
+    return one
 
 
 def main() -> None:
@@ -65,12 +72,8 @@ def main() -> None:
     )
     while time.monotonic() < end:
         for strategy, check in ((programs(), check_exact), (cases("smooth", True), check_smooth)):
-
-            def one(case: Case, check=check) -> None:
-                check(case, target)
-
             try:
-                seed(number)(chosen(given(strategy)(one)))()
+                seed(number)(chosen(given(strategy)(_test(check, target))))()
             except BaseException:
                 print(f"seed {number}", file=sys.stderr)
                 raise

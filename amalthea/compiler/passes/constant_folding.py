@@ -21,7 +21,7 @@ LEFT = frozenset({"broadcast_to", "branch", "scan_loop", "loop"})  # repeats ele
 def fold_constants(graph: Graph) -> Graph:
     """The graph with calls on constants alone replaced by their results, unless these are large.
 
-    The active backend's own kernels compute them. Random numbers are never folded: they come from a state, which is an
+    What has no elements is a constant too, so that nothing after this has to think of it. The active backend's own kernels compute them. Random numbers are never folded: they come from a state, which is an
     input. `broadcast_to` stays, because a scalar says more than a block of equal numbers.
 
     >>> import amalthea as am
@@ -37,6 +37,8 @@ class Folding(Sweep):
     """Folds what it can and applies the rules to the rest."""
 
     def visit(self, node: Node) -> Replacement:
+        if all(value.spec.is_static and not value.spec.size for value in node.outputs):
+            return [_empty(value) for value in node.outputs]
         for value in node.inputs:
             if type(value) is not Constant:
                 return super().visit(node)
@@ -63,6 +65,10 @@ def _folded(node: Node) -> Sequence[Constant] | None:
         Constant(as_tensor(np.array(active.backend.to_numpy(array), dtype=value.spec.dtype.as_numpy_dtype)))
         for array, value in zip(results, node.outputs, strict=True)
     ]
+
+
+def _empty(value: Value) -> Constant:
+    return Constant(as_tensor(np.empty(value.spec.sizes, value.spec.dtype.as_numpy_dtype)))
 
 
 def _bytes(value: Value) -> int:
