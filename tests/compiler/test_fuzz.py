@@ -11,7 +11,7 @@ from tests.compiler.fuzz import check_exact, check_smooth
 from tests.compiler.random_graphs import cases
 from tests.compiler.random_programs import programs
 
-bounded = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+bounded = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @bounded

@@ -21,7 +21,8 @@ LEFT = frozenset({"broadcast_to", "branch", "scan_loop", "loop"})  # repeats ele
 def fold_constants(graph: Graph) -> Graph:
     """The graph with calls on constants alone replaced by their results, unless these are large.
 
-    What has no elements is a constant too, so that nothing after this has to think of it. The active backend's own kernels compute them. Random numbers are never folded: they come from a state, which is an
+    What has no elements is a constant too, so that nothing after this has to think of it. The active backend's own
+    kernels compute them. Random numbers are never folded: they come from a state, which is an
     input. `broadcast_to` stays, because a scalar says more than a block of equal numbers.
 
     >>> import amalthea as am
