@@ -225,7 +225,9 @@ def test_values_of_a_row_that_later_stages_read_stay_in_a_buffer() -> None:
     assert program.routine.arena_size == 0 and len(program.kernels) == 1
     deep = normal(5, 4, 6, 7)
     assert same(lambda x: ops.softmax(x, axis=(1, 2, 3)), deep).routine.arena_size == 0
-    assert same(lambda x: ops.softmax(x), normal(9, 30000), tolerance=1e-5).routine.arena_size > 0  # too long for a buffer
+    assert (
+        same(lambda x: ops.softmax(x), normal(9, 30000), tolerance=1e-5).routine.arena_size > 0
+    )  # too long for a buffer
 
 
 def test_small_updates_are_one_kernel_and_large_ones_some() -> None:
