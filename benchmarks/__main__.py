@@ -1,4 +1,4 @@
-"""The command line: `python -m benchmarks [training|inference|startup|core] [row ...]`; see README.md."""
+"""The command line: `python -m benchmarks [training|inference|startup|core|compile] [row ...]`; see README.md."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ SETS: dict[str, Callable[[Sequence[str], commands.Request], None]] = {
     "inference": commands.inference,
     "startup": commands.startup,
     "core": commands.core,
+    "compile": commands.compiling,
 }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks", description="Measure Amalthea beside its peers. Without a set: all four."
+        prog="python -m benchmarks", description="Measure Amalthea beside its peers. Without a set: all five."
     )
     parser.add_argument("set", nargs="?", choices=sorted(SETS))
     parser.add_argument("names", nargs="*", metavar="row", help="rows of the set; all where none is given")

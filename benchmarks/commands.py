@@ -90,6 +90,20 @@ def startup(names: Sequence[str], request: Request) -> None:
         console.print(f"wrote {report.write(request.output).name}")
 
 
+def compiling(names: Sequence[str], request: Request) -> None:
+    """How long compiling a training step takes, with an empty and with a filled cache."""
+    from benchmarks import compile_time
+
+    _known(names, compile_time.MODELS, "row")
+    console, options = _console(), request.options
+    rounds = 1 if request.quick else min(options.rounds, 3)
+    found = compile_time.measure(names or list(compile_time.MODELS), rounds, options.threads, console)
+    if request.output is not None:
+        path = request.output / "compile.json"
+        compile_time.save(found, rounds, options.threads, path)
+        console.print(f"wrote {path.name}")
+
+
 def core(names: Sequence[str], request: Request) -> None:
     """What a single op, tracing and the import cost."""
     from benchmarks.core import MEASUREMENTS

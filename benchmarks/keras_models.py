@@ -102,6 +102,10 @@ def gpt_small(keras: Keras) -> Any:
     return gpt(keras, layers=4, width=256, heads=4, context=128, vocabulary=512)
 
 
+def gpt_medium(keras: Keras) -> Any:
+    return gpt(keras, layers=12, width=512, heads=8, context=256, vocabulary=512)
+
+
 def gpt(keras: Keras, layers: int, width: int, heads: int, context: int, vocabulary: int) -> Any:
     """A decoder with normalisation before each part (Radford et al., 2019)."""
 

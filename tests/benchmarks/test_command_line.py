@@ -25,6 +25,15 @@ def test_the_core_benchmark_runs_and_writes_json(tmp_path: Path) -> None:
     assert all(row["timing"]["median"] > 0 for row in written["seconds"]["ops"])
 
 
+def test_compiling_is_measured_with_an_empty_and_with_a_filled_cache(tmp_path: Path) -> None:
+    done = benchmarks("compile", "mlp-small", "--quick", "--output", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    both = json.loads((tmp_path / "compile.json").read_text(encoding="utf-8"))["seconds"]["mlp-small"]
+    for found in both.values():
+        assert found["total"] > found["llvm"] > 0 and found["nodes"] > found["functions"] > 5
+    assert both["empty"]["text"] == both["filled"]["text"] > 1000
+
+
 @pytest.mark.parametrize(
     ("arguments", "known"),
     [(("core", "speed"), "trace"), (("training", "speed"), "mlp-small"), (("training", "--engines", "x"), "jax")],
