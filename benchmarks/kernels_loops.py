@@ -1,13 +1,14 @@
 """How fast the generated loops are: `python -m benchmarks.kernels_loops [name ...]`, one thread.
 
-For each function: the time of its program, the bytes of its inputs and results over that time, the share of what a copy
-reaches in the same run, elements a second, NumPy's time for the same graph (op by op), and its loop kernels. Minima of
-many short runs, because the machine may have other work.
+For each function: the time of its program's steps, the bytes of its inputs and results over that time, the share of
+what a copy reaches in the same run, elements a second, NumPy's time for the same graph (op by op), and its loop
+kernels. Minima of many short runs, because the machine may have other work.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import sys
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from amalthea import layers, ops
 from amalthea.backends.native import BACKEND
 from amalthea.backends.numpy import BACKEND as REFERENCE
 from amalthea.compiler.program import Program
+from amalthea.compiler.report import step_times
 from amalthea.compiler.target import Target
 from amalthea.core.trace import trace
 from benchmarks.kernels_contraction import fastest
@@ -168,7 +170,19 @@ def compiled(f: Function, arrays: list[np.ndarray]) -> tuple[Program, Callable[[
 
 def traffic(program: Program) -> int:
     """Bytes of all inputs and results."""
-    return sum(v.spec.size * v.spec.dtype.itemsize for v in [*program.inputs, *program.outputs])
+    return sum(v.spec.size * v.spec.dtype.itemsize for v in _ends(program))
+
+
+def _ends(program: Program) -> list[Any]:
+    return [*program.graph.all_inputs, *program.graph.all_outputs]
+
+
+def seconds_of(program: Program, values: list[Any], seconds: float) -> float:
+    """The shortest times of all steps of a program together, of as many repeats as fit into a time."""
+    routine, fallback = program.routine, program.fallback
+    once = sum(t or 0.0 for t in step_times(routine, fallback, values, repeats=2))
+    repeats = min(1000, max(3, int(seconds / once)))
+    return sum(t or 0.0 for t in step_times(routine, fallback, values, repeats))
 
 
 def main() -> None:
@@ -177,18 +191,17 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=0.2, help="for each measurement")
     given = parser.parse_args()
     program, _, values = compiled(lambda x: -x, [normal(1024, 1024)])
-    copy = traffic(program) / fastest(lambda: program(values), given.seconds)
+    copy = traffic(program) / seconds_of(program, values, given.seconds)
     print(f"{Target.host().name}: a pass over 4 MiB to 4 MiB at {copy / 1e9:.1f} GB/s (one thread)")
     print(f"{'function':24} {'µs':>9} {'GB/s':>6} {'of copy':>8} {'Gel/s':>6} {'NumPy µs':>9}  kernels")
     for name, (f, arrays) in {**pointwise(), **reductions(), **normalizations(), **optimizers()}.items():
         if given.names and not any(part in name for part in given.names):
             continue
         program, reference, values = compiled(f, arrays)
-        run, beside = program, reference
-        seconds = fastest(lambda run=run, values=values: run(values), given.seconds)  # type: ignore[misc]
-        other = fastest(lambda beside=beside, values=values: beside(values), given.seconds)  # type: ignore[misc]
+        seconds = seconds_of(program, values, given.seconds)
+        other = fastest(functools.partial(reference, values), given.seconds)
         speed = traffic(program) / seconds
-        largest = max(v.spec.size for v in [*program.inputs, *program.outputs])
+        largest = max(v.spec.size for v in _ends(program))
         kernels = [code.name.split("_")[0] for step in program.steps for code, _ in step.codes]
         kernels += [f"numpy {step.node.op.name}" for step in program.steps if step.node is not None]
         print(

@@ -107,7 +107,7 @@ class Fusion:
                     self._store_last(node)
         for node in reversed(self.graph.nodes):
             self._settle_alias(node)
-        for node in self.graph.nodes:
+        for node in self._ordered():
             self._check(node)
             if not self._is_loop(node):
                 self._add(NodeStep(node), node.outputs)
@@ -129,6 +129,15 @@ class Fusion:
             if key not in self.checked:
                 self.checked.add(key)
                 self._add(check, ())
+
+    def _ordered(self) -> list[Node]:
+        """The nodes, first those that make numbers out of given ones: what waits for a number joins what does not."""
+        early: dict[Node, None] = {}
+        for node in self.graph.nodes:
+            small = all(_size(value) == 1 for value in (*node.inputs, *node.outputs))
+            if small and self._is_loop(node) and all(v.node is None or v.node in early for v in node.inputs):
+                early[node] = None
+        return [*early, *(node for node in self.graph.nodes if node not in early)]
 
     # What is stored
 

@@ -59,3 +59,10 @@ def test_our_own_engines_train_and_a_missing_peer_is_said_plainly(tmp_path: Path
     assert 0 < row["share_of_floor"] < 1 and row["bound"] in ("arithmetic", "memory")
     assert str(ROOT) not in json.dumps(written)
     assert "jax: not installed" in done.stdout
+
+
+def test_the_kernels_of_loops_are_measured_beside_a_copy() -> None:
+    command = [sys.executable, "-m", "benchmarks.kernels_loops", "relu", "softmax masked", "--seconds", "0.001"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert [line.split("  ")[0] for line in done.stdout.splitlines()[2:]] == ["relu", "relu gradient", "softmax masked"]

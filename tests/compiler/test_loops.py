@@ -240,3 +240,13 @@ def test_small_updates_are_one_kernel_and_large_ones_some() -> None:
     assert len(kernels) == 2 and sum(len(kernel.roots) for kernel in kernels) == 20
     x = normal(64, 64)
     assert len(same(lambda x: [x * i for i in range(2, 40)], x).kernels) == 1  # all read the same array
+
+
+def test_an_update_that_waits_for_a_number_is_one_pass_over_its_arrays() -> None:
+    def step(w: Any, m: Any, g: Any, count: Any) -> Any:
+        m = m * 0.9 + g
+        rate = 0.1 / ops.sqrt(ops.cast(count + 1, "float32"))
+        return w - rate * m, m, count + 1
+
+    program = same(step, normal(50, 60), normal(50, 60), normal(50, 60), np.array(3, "int32"))
+    assert [len(kernel.roots) for kernel in program.kernels] == [2, 2]
