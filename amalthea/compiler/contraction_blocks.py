@@ -328,8 +328,8 @@ class _Writer:
                 columns = e.value(f"getelementptr i32, ptr {bases[b.columns.factor]}, i64 {place}")
 
                 def row_block(r: str, carried: list[str]) -> list[str]:
-                    behind = STEP * (prod(b.piece) if b.unit.tiles else 1)  # of the panel, for each row of sums
-                    rows = offset(e, self.panel, linear(e, [(r, behind)]), self.nest.accumulate)
+                    words = STEP * (prod(b.piece) if b.unit.tiles else 1)  # of the panel, for each row of sums
+                    rows = offset(e, self.panel, linear(e, [(r, words)]), self.nest.accumulate)
                     if b.pieces == 1:
                         self._sum(rows, columns, some, self.sums, None)
                         self._finish(bases, first, count, r, c, self.sums)

@@ -83,10 +83,11 @@ class Contraction:
         x: address of the first operand over batch + rows + depth.
         y: address of the second operand over batch + depth + columns.
         out: address of the output over batch + rows + columns; unused where there is an epilogue.
-        dtype: of x and y.
+        dtype: of x, and of y unless that has another.
         accumulate: of the sums: float32 for the half precisions, int32 for int8, otherwise mostly `dtype`.
         epilogue: applied to the sums; None stores them as `result`.
         result: dtype of the output without an epilogue; None: `dtype` where that is floating, else `accumulate`.
+        y_dtype: of y, where it is not `dtype`.
 
     A 2 x 3 matrix times a 3 x 4 matrix:
 
@@ -107,6 +108,7 @@ class Contraction:
     accumulate: DType
     epilogue: Epilogue | None = None
     result: DType | None = None
+    y_dtype: DType | None = None
 
     @property
     def flops(self) -> int:
@@ -223,7 +225,7 @@ def nest_of(contraction: Contraction) -> Nest:
             made.append(Axis(size, steps))
         return in_normal_form(made)
 
-    arrays = [Array("x", c.dtype, c.x.offset), Array("y", c.dtype, c.y.offset)]
+    arrays = [Array("x", c.dtype, c.x.offset), Array("y", c.y_dtype or c.dtype, c.y.offset)]
     arrays += [Array(f"operand{i}", d, s.offset) for i, (d, s) in enumerate(epilogue.operands)]
     arrays += [Array(f"out{i}", d, s.offset) for i, (_, d, s) in enumerate(epilogue.results)]
     first_result = 2 + len(epilogue.operands)

@@ -17,8 +17,8 @@ from amalthea.compiler.epilogues import needed, output_index
 from amalthea.compiler.index_checks import IndexCheck, index_check
 from amalthea.compiler.indexing import CHOICES, MOVES, folds, reads
 from amalthea.compiler.loops import LoopKernel, Root, sizes_of
+from amalthea.compiler.reading import memory_inputs
 from amalthea.compiler.reductions import REDUCTIONS
-from amalthea.compiler.scattering import memory_inputs
 from amalthea.core.graph import Graph
 from amalthea.core.node import Constant, Node
 from amalthea.core.value import Value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -19,7 +20,8 @@ from amalthea.compiler.extremes import extreme_code
 from amalthea.compiler.kernel_code import KernelCode
 from amalthea.compiler.overlapping import overlap_add_code
 from amalthea.compiler.padding import pad_code, padded_shape
-from amalthea.compiler.scattering import memory_inputs, scatter_code, scatter_of
+from amalthea.compiler.reading import memory_inputs
+from amalthea.compiler.scattering import scatter_code, scatter_of
 from amalthea.compiler.sorting import argsort_buffers, argsort_code, searchsorted_code
 from amalthea.compiler.target import Target
 from amalthea.compiler.windows import max_pooling, max_pooling_gradient
@@ -82,58 +84,60 @@ def _outer(node: Node, work: Work) -> dict[str, Parameter]:
     return {**operands, **{f"out{i}": value for i, value in enumerate(work.results)}}
 
 
+def _stored_so(contraction: Contraction, x: Value, y: Value, node: Node) -> Contraction:
+    """The contraction of a node with the dtypes that x, y and the result have in memory, see `memory_inputs`."""
+    return replace(contraction, dtype=x.spec.dtype, y_dtype=y.spec.dtype, result=node.outputs[0].spec.dtype)
+
+
 def _contract(node: Node, target: Target, work: Work) -> Made:
     made = Made()
-    x, y = node.inputs
-    out = node.outputs[0]
+    x, y = memory_inputs(node)
     subscripts = node.attrs["subscripts"]
-    contraction = from_subscripts(subscripts, x.spec.sizes, y.spec.sizes, x.spec.dtype, result=out.spec.dtype)
+    contraction = from_subscripts(subscripts, x.spec.sizes, y.spec.sizes, node.inputs[0].spec.dtype)
     if work is not None:
         terms, letters = subscripts.split("->")
         first, second = terms.split(",")
         roles = (set(first) & set(second), set(first) - set(second), set(second) - set(first))
         axes = [(letters.index(c), 1) for role in roles for c in letters if c in role]
         contraction = with_epilogue(contraction, work.over(axes))
-    made.contraction(contraction, x, y, _outer(node, work), target)
+    made.contraction(_stored_so(contraction, x, y, node), x, y, _outer(node, work), target)
     return made
 
 
 def _convolution(node: Node, target: Target, work: Work) -> Made:
-    made = Made()
-    x, kernel = node.inputs
+    made, dtype = Made(), node.inputs[0].spec.dtype
+    x, kernel = memory_inputs(node)
     padded, shape = made.padded(x, node.attrs["padding"])
     options = {name: node.attrs[name] for name in ("strides", "dilation", "groups")}
     last, groups = len(shape) - 1, node.attrs["groups"]
     epilogue = work.over(_axes(range(last), groups, kernel.spec.sizes[-1] // groups, last)) if work else None
-    contraction = convolution(shape, kernel.spec.sizes, x.spec.dtype, epilogue=epilogue, **options)
-    made.contraction(contraction, padded, kernel, _outer(node, work), target)
+    contraction = convolution(shape, kernel.spec.sizes, dtype, epilogue=epilogue, **options)
+    made.contraction(_stored_so(contraction, x, kernel, node), padded, kernel, _outer(node, work), target)
     return made
 
 
 def _kernel_gradient(node: Node, target: Target, work: Work) -> Made:
-    made = Made()
-    x, y = node.inputs
+    made, dtype = Made(), node.inputs[0].spec.dtype
+    x, y = memory_inputs(node)
     padded, shape = made.padded(x, node.attrs["padding"])
     options = {name: node.attrs[name] for name in ("kernel_size", "strides", "dilation", "groups")}
     last, groups = len(shape) - 1, node.attrs["groups"]
     epilogue = work.over(_axes(range(last), groups, y.spec.sizes[-1] // groups, last)) if work else None
-    contraction = convolution_kernel_gradient(shape, y.spec.sizes, dtype=x.spec.dtype, epilogue=epilogue, **options)
-    made.contraction(contraction, padded, y, _outer(node, work), target)
+    contraction = convolution_kernel_gradient(shape, y.spec.sizes, dtype=dtype, epilogue=epilogue, **options)
+    made.contraction(_stored_so(contraction, x, y, node), padded, y, _outer(node, work), target)
     return made
 
 
 def _input_gradient(node: Node, target: Target, work: Work) -> Made:
-    made = Made()
-    y, kernel = node.inputs
+    made, dtype = Made(), node.inputs[0].spec.dtype
+    y, kernel = memory_inputs(node)
     options = {name: node.attrs[name] for name in ("input_size", "strides", "padding", "dilation", "groups")}
     last, part = len(y.spec.sizes) - 1, kernel.spec.sizes[-2]
     epilogue = work.over(_axes(range(last), node.attrs["groups"], part, last)) if work else None
-    found = convolution_input_gradient(
-        y.spec.sizes, kernel.spec.sizes, dtype=y.spec.dtype, epilogue=epilogue, **options
-    )
+    found = convolution_input_gradient(y.spec.sizes, kernel.spec.sizes, dtype=dtype, epilogue=epilogue, **options)
     padded, _ = made.padded(y, found.padding)
     for contraction in found.contractions:
-        made.contraction(contraction, padded, kernel, _outer(node, work), target)
+        made.contraction(_stored_so(contraction, y, kernel, node), padded, kernel, _outer(node, work), target)
     return made
 
 

@@ -31,12 +31,6 @@ def fill_of(value: Value) -> Any:
     return None
 
 
-def memory_inputs(node: Node) -> tuple[Value, ...]:
-    """The inputs that a node's kernels read from memory: not what a scatter goes into where it is all one number."""
-    filled = node.op.name == "scatter_update" and fill_of(node.inputs[0]) is not None
-    return node.inputs[1:] if filled else node.inputs
-
-
 @dataclass(frozen=True)
 class Scatter:
     """What one `scatter_update` does.

@@ -95,3 +95,32 @@ def test_max_pooling(policy: str, size, strides, padding) -> None:
         for a, b in zip(program(values), REFERENCE.compile(graph)(values), strict=True):
             assert a.dtype == b.dtype == half
             np.testing.assert_array_equal(a.astype("float64"), b.astype("float64"))
+
+
+BYTES = np.random.default_rng(3).integers(-128, 128, (300, 200)).astype("int8")
+WEIGHTS = np.random.default_rng(4).integers(-128, 128, (200, 90)).astype("int8")
+NARROW = {
+    "matmul": (ops.matmul, 1),
+    "einsum": (lambda x, y: ops.einsum("ij,jk->ki", x, y) * 2 + 1, 1),
+    "mixed signs": (lambda x, y: ops.matmul(ops.cast(ops.view(x, "uint8"), "int32"), ops.cast(y, "int32")), 2),
+    "weights alone": (lambda x, y: ops.matmul(ops.cast(x, "float32") * 0.25, ops.cast(y, "float32")), 2),
+    "bfloat16 with float32 results": (
+        lambda x, y: ops.matmul(ops.cast(ops.cast(x, "bfloat16") * 3, "float32"), ops.cast(y, "float32")),
+        2,
+    ),
+    "convolution": (
+        lambda x, y: ops.conv(x[:288, :].reshape((32, 10, 10, 18)), y[:162, :20].reshape((3, 3, 18, 20))),
+        3,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", sorted(NARROW))
+def test_contractions_read_what_was_widened(name: str) -> None:
+    """No step writes the operand in the wider dtype, and integers are exact."""
+    f, steps = NARROW[name]
+    _, program, values = program_and_arrays(f, BYTES, WEIGHTS)
+    assert len(program.steps) <= steps
+    for got, want in zip(program(values), REFERENCE.compile(program.source)(values), strict=True):
+        assert got.dtype == want.dtype
+        np.testing.assert_allclose(got, want, rtol=1e-6 if "float" in got.dtype.name else 0)
