@@ -17,11 +17,15 @@ from amalthea.compiler.cache import ObjectCache, folder, sources
 from amalthea.compiler.contraction import Contraction, Generated, generate
 from amalthea.compiler.kernel_code import KernelCode
 from amalthea.compiler.target import Target
+from amalthea.compiler.threads import num_threads
+from amalthea.compiler.tuning import fastest
+from amalthea.core import config
 
 
-@functools.lru_cache(maxsize=512)
 def generated(contraction: Contraction, target: Target) -> Generated:
     """The kernels of a contraction: from this process, from the disk, or generated now.
+
+    With `am.config.set_autotune(True)` the fastest of several, measured on this machine.
 
     >>> from amalthea.compiler.contraction import from_subscripts
     >>> from amalthea.core.dtypes import float32
@@ -29,12 +33,17 @@ def generated(contraction: Contraction, target: Target) -> Generated:
     >>> generated(product, Target.named("avx2")) is generated(product, Target.named("avx2"))
     True
     """
+    return _generated(contraction, target, config.fast_math(), num_threads() if config.autotune() else 0)
+
+
+@functools.lru_cache(maxsize=512)
+def _generated(contraction: Contraction, target: Target, fast_math: bool, tuned_for: int) -> Generated:
     cache = ObjectCache(folder())
-    key = hashlib.sha256(repr((sources(), contraction, target)).encode()).hexdigest()
+    key = hashlib.sha256(repr((sources(), contraction, target, fast_math, tuned_for)).encode()).hexdigest()
     kept = cache.get(key)
     if kept is not None:
         return unpack(kept[0])
-    made = generate(contraction, target)
+    made = generate(contraction, target, fastest(contraction, target, tuned_for) if tuned_for else None)
     cache.put(key, [pack(made)])
     return made
 

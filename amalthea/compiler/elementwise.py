@@ -17,6 +17,7 @@ from amalthea.compiler.emitter import TYPES, Emitter
 from amalthea.compiler.half import narrowed, widened
 from amalthea.compiler.math.powers import integer_power
 from amalthea.compiler.math.value import MANTISSA, WIDTH, Value
+from amalthea.core import config
 from amalthea.core.errors import UnsupportedError, fail
 
 Rule = Callable[..., Value]
@@ -165,11 +166,27 @@ def _is_constant(value: Value) -> bool:
     return not value.name.startswith(("%", "@"))
 
 
+FAST_MATH = "reassoc nsz arcp contract afn "
+"""LLVM's flags under `am.config.set_fast_math(True)`: all but those for which infinities and NaN do not exist."""
+
+
+def _arithmetic(instruction: str) -> Rule:
+    """The user's own arithmetic, which fast math may relax; the formulas of `math` need every rounding as written."""
+
+    def rule(x: Value, y: Value) -> Value:
+        flags = FAST_MATH if config.fast_math() else ""
+        return x._new(f"{instruction} {flags}{x.type} {x.name}, {y.name}")
+
+    return rule
+
+
 def _maximum(x: Value, y: Value, predicate: str = "ogt") -> Value:
-    """The greater; NaN where either is. One instruction on x86 when one of them is a constant."""
+    """The greater; NaN where either is. One instruction on x86 when one of them is a constant, or with fast math."""
     if _is_constant(x):
         x, y = y, x
     chosen = y.compare(predicate, "", x).select(y, x)  # x where it is NaN
+    if config.fast_math():
+        return chosen
     return chosen if _is_constant(y) and "7FF8" not in y.name else y.is_nan().select(y, chosen)
 
 
@@ -211,10 +228,10 @@ _FLOATING: dict[str, Rule] = {
     "floor": lambda x: x.intrinsic("floor"),
     "round_half_even": lambda x: x.round(),
     "isfinite": lambda x: abs(x) < math.inf,
-    "add": lambda x, y: x + y,
-    "subtract": lambda x, y: x - y,
-    "multiply": lambda x, y: x * y,
-    "divide": lambda x, y: x / y,
+    "add": _arithmetic("fadd"),
+    "subtract": _arithmetic("fsub"),
+    "multiply": _arithmetic("fmul"),
+    "divide": _arithmetic("fdiv"),
     "floor_divide": _floor_divide,
     "mod": _remainder,
     "maximum": _maximum,

@@ -10,7 +10,13 @@ from typing import Any
 from amalthea.core import dtypes
 from amalthea.core.errors import ArgumentError, fail
 
-_settings: dict[str, Any] = {"epsilon": 1e-7, "image_data_format": "channels_last", "backend": None}
+_settings: dict[str, Any] = {
+    "epsilon": 1e-7,
+    "image_data_format": "channels_last",
+    "backend": None,
+    "fast_math": False,
+    "autotune": False,
+}
 _FORMATS = ("channels_last", "channels_first")
 
 
@@ -47,6 +53,8 @@ def _load() -> None:
         set_epsilon(found["epsilon"])
     if "image_data_format" in found:
         set_image_data_format(found["image_data_format"])
+    set_fast_math(found.get("fast_math", False))
+    set_autotune(found.get("autotune", False))
     _settings["backend"] = os.environ.get("AMALTHEA_BACKEND") or found.get("backend")
 
 
@@ -117,6 +125,62 @@ def standardize_data_format(data_format: str | None) -> str:
             fix="use 'channels_last' or 'channels_first'",
         )
     return data_format
+
+
+def fast_math() -> bool:
+    """Whether compiled arithmetic may depart from IEEE 754; see `set_fast_math`.
+
+    >>> fast_math()
+    False
+    """
+    return bool(_settings["fast_math"])
+
+
+def set_fast_math(enabled: bool) -> None:
+    """Let compiled code of the `native` backend compute arithmetic faster than IEEE 754 says.
+
+    Sums and products may then be taken in another order, a product and a sum rounded once, a division be a product with
+    the reciprocal, the sign of zero be lost, and `maximum`, `minimum` and what is made of them (`relu`, `clip`) may drop
+    a NaN. Infinities stay what they are, so masks of -inf keep their meaning, and the elementary functions keep their
+    accuracy. Without it, the default, NaN and infinity propagate as IEEE 754 says and only sums are taken in another
+    order. What was compiled before is compiled again when it is next called.
+
+    >>> set_fast_math(False)
+    """
+    _settings["fast_math"] = _truth("set_fast_math", enabled)
+
+
+def autotune() -> bool:
+    """Whether contractions are measured when they are first compiled; see `set_autotune`.
+
+    >>> autotune()
+    False
+    """
+    return bool(_settings["autotune"])
+
+
+def set_autotune(enabled: bool) -> None:
+    """Choose how to cut each contraction (matrix product, convolution, einsum) by measuring instead of by a cost model.
+
+    The `native` backend then compiles several versions of every contraction that it meets for the first time, runs
+    each on this machine with as many threads as programs have, and keeps the fastest; that takes about a second for each
+    and is shown as it goes. What was found is kept on disk, by contraction, processor and threads. What was compiled
+    before is compiled again when it is next called.
+
+    >>> set_autotune(False)
+    """
+    _settings["autotune"] = _truth("set_autotune", enabled)
+
+
+def _truth(where: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        fail(ArgumentError, "it is on or off", where=where, received=repr(value), fix="True or False")
+    return value
+
+
+def code_settings() -> tuple[bool, bool]:
+    """The settings that decide what code is generated: part of the key of everything compiled."""
+    return _settings["fast_math"], _settings["autotune"]
 
 
 def preferred_backend() -> str | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from amalthea.core import dtypes, tree
 from amalthea.core.backend import active
+from amalthea.core.config import code_settings
 from amalthea.core.context import eager_scope
 from amalthea.core.errors import TraceError
 from amalthea.core.graph import build
@@ -34,7 +35,13 @@ def compiled_call(op: Any, tensors: list[Tensor], arguments: dict[str, Any]) -> 
         arguments: all its arguments, with a `Slot` for each of the tensors.
     """
     try:
-        key = (active.backend, op, tree_key(arguments), tuple([(t.shape, t._array.dtype) for t in tensors]))
+        key = (
+            active.backend,
+            code_settings(),
+            op,
+            tree_key(arguments),
+            tuple([(t.shape, t._array.dtype) for t in tensors]),
+        )
         known = key in _programs
     except TypeError:  # an argument that cannot be hashed
         return None

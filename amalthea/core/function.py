@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from amalthea.core import dtypes, tree
+from amalthea.core import config, dtypes, tree
 from amalthea.core.backend import active
 from amalthea.core.context import context, no_tapes
 from amalthea.core.errors import ArgumentError, ShapeError, fail
@@ -166,7 +166,7 @@ class Function:
 
     def _find(self, template: Any, tensors: list[Tensor]) -> _Compiled:
         key = (
-            active.backend.name,
+            (active.backend.name, config.code_settings()),
             dtypes._floatx,
             context.autocast,
             tuple([(t.shape, t._array.dtype) for t in tensors]),
@@ -304,7 +304,7 @@ def _difference(old: Any, new: Any) -> str:
     if old[4] != new[4]:
         return "a Python argument changed its value"
     if old[:3] != new[:3]:
-        return "the backend or the default dtype changed"
+        return "the backend, the default dtype or a setting of the compiler changed"
     return "a variable became trainable or was frozen"
 
 

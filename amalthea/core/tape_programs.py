@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from amalthea.core.backend import active
+from amalthea.core.config import code_settings
 from amalthea.core.graph import Graph, build
 from amalthea.core.infer import tree_key
 from amalthea.core.spec import TensorSpec
@@ -81,7 +82,7 @@ def _structure(
 ) -> tuple[Any, list[Any]] | None:
     """A key for all that the backward pass depends on but values; None where that cannot be told."""
     numbers: dict[int, int] = {}
-    parts: list[Any] = [active.backend]
+    parts: list[Any] = [active.backend, code_settings()]
     plans: list[Any] = []
     for op, inputs, out, attrs, plan in records:
         if plan is not None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from amalthea.core import dtypes
+from amalthea.core.config import code_settings
 from amalthea.core.context import eager_scope
 from amalthea.core.graph import Graph
 from amalthea.core.registry import registry
@@ -39,7 +40,7 @@ def eager_kernel(name: str, kernel: Kernel, compile_eager: Compile) -> Kernel:
     def call(*arrays: np.ndarray, **attrs: Any) -> Any:
         if arrays[0].size < SMALL:
             return kernel(*arrays, **attrs)
-        key = (*attrs.values(), *[(array.shape, array.dtype) for array in arrays])
+        key = (code_settings(), *attrs.values(), *[(array.shape, array.dtype) for array in arrays])
         program = programs.get(key, programs)
         if program is programs:
             if len(programs) >= KEPT:
