@@ -79,7 +79,9 @@ def emit(
         signed, boolean = kind.startswith("int"), kind == "bool"
         return _stored(rule(*values, signed=signed, boolean=boolean)).name
     result = rule(*(widened(v) for v in values))
-    return (narrowed(result, values[0].kind) if result.kind in ("float", "double") else _stored(result)).name
+    return (
+        narrowed(result, values[0].kind, computed=True) if result.kind in ("float", "double") else _stored(result)
+    ).name
 
 
 def _refuse(op: str, message: str, dtypes: Sequence[str], out: str) -> NoReturn:

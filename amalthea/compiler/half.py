@@ -15,11 +15,12 @@ def widened(x: Value) -> Value:
     return x
 
 
-def narrowed(x: Value, kind: str) -> Value:
+def narrowed(x: Value, kind: str, computed: bool = False) -> Value:
     """A float32 rounded to float16 or bfloat16, to nearest even; for other kinds the value itself.
 
     bfloat16 is rounded with integer arithmetic: the processors' instruction takes subnormal numbers for zero, and where
-    there is none LLVM would call a function.
+    there is none LLVM would call a function. A NaN with bits among those that go could become a number; one `computed`
+    from bfloat16 has none there, since arithmetic hands an operand's on or makes one with a single bit.
     """
     if kind == "half" and x.kind == "float":
         return x.convert("fptrunc", "half")
@@ -27,7 +28,7 @@ def narrowed(x: Value, kind: str) -> Value:
         return x
     bits = x.bits()
     rounded = bits + 0x7FFF + (bits.logical_shift(16) & 1)
-    kept = x.is_nan().select(bits | 0x400000, rounded)
+    kept = rounded if computed else x.is_nan().select(bits | 0x400000, rounded)
     return kept.logical_shift(16).convert("trunc", "i16").convert("bitcast", "bfloat")
 
 
