@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from amalthea.compiler.affine import Affine, Index, offset
-from amalthea.compiler.emitter import llvm_type
+from amalthea.compiler.contraction_pack import turned_square
+from amalthea.compiler.emitter import Emitter, llvm_type
 from amalthea.compiler.indexing import CHOICES, reads
 from amalthea.compiler.kernel_code import KernelCode
 from amalthea.compiler.loop_code import Base, Loop, LoopFunction, size_of
@@ -18,7 +19,7 @@ from amalthea.compiler.loops import LoopKernel
 from amalthea.core.node import Constant
 from amalthea.core.value import Value
 
-ACROSS, ALONG = 32, 64
+ACROSS, ALONG = 64, 64
 """The sizes of a tile: along the operand's memory, and along the result's."""
 PITCH = ALONG + 16
 """Elements between the lines of a tile's buffer; no power of two, so that they do not push each other out."""
@@ -91,7 +92,7 @@ class TransposeFunction(LoopFunction):
             self.place(row, self.outer)
             across = self._tile(first, ACROSS, self.across[1])
             along = self._tile(second, ALONG, self.along[1])
-            self._nest((self.along[0], *along), (self.across[0], *across), self._copy)
+            self._fill(across, along)
             self._nest((self.across[0], *across), (self.along[0], *along), self._compute_all)
             return []
 
@@ -130,12 +131,41 @@ class TransposeFunction(LoopFunction):
         line = e.value(f"mul nsw i64 {self.within[self.across[0]]}, {PITCH}")
         return e.value(f"add nsw i64 {line}, {self.within[self.along[0]]}")
 
-    def _copy(self) -> None:
-        self.known = [{}]
+    def _fill(self, across: tuple[str, str], along: tuple[str, str]) -> None:
+        """Copy the tile of every operand: in registers by squares, where these fill it, else one by one."""
+        e = self.e
         for (value, index), tile in self.tiles.items():
-            kind = llvm_type(value.spec.dtype)
-            element = super()._load(value, self.base(value), index)
-            self.e.line(f"store {kind} {element}, ptr {self.pointer(kind, tile, self._place())}")
+            factors = dict(offset(index, value.spec.sizes).terms)
+
+            def single(value: Value = value, index: Index = index, tile: str = tile) -> None:
+                kind = llvm_type(value.spec.dtype)
+                element = super(TransposeFunction, self)._load(value, self.base(value), index)
+                e.line(f"store {kind} {element}, ptr {self.pointer(kind, tile, self._place())}")
+
+            def one_by_one(single: Callable[[], None] = single) -> None:
+                self.known = [{}]
+                self._nest((self.along[0], *along), (self.across[0], *across), single)
+
+            if factors[self.across[0]] != 1:
+                one_by_one()
+                continue
+            whole, rest, done = e.block("whole"), e.block("rest"), e.block("filled")
+            size = value.spec.dtype.itemsize
+            both = e.value(f"or i64 {across[1]}, {along[1]}")
+            e.branch(e.value(f"icmp eq i64 {e.value(f'and i64 {both}, {_lanes(size) - 1}')}, 0"), whole, rest)
+            e.label(whole)
+            self.variables[self.across[0]], self.variables[self.along[0]] = across[0], along[0]
+            self.known = [{}]
+            corner = self._address(value, self.base(value), index)
+            helper = _turn(size)
+            e.need(helper.text())
+            sizes = f"i64 {across[1]}, i64 {along[1]}"
+            e.line(f"call void @{helper.name}(ptr {corner}, i64 {factors[self.along[0]]}, ptr {tile}, {sizes})")
+            e.jump(done)
+            e.label(rest)
+            one_by_one()
+            e.jump(done)
+            e.label(done)
 
     def _compute_all(self) -> None:
         self.known = [{}]
@@ -148,3 +178,41 @@ class TransposeFunction(LoopFunction):
             return super()._load(value, memory, index)
         kind = llvm_type(value.spec.dtype)
         return self.e.value(f"load {kind}, ptr {self.pointer(kind, tile, self._place())}")
+
+
+def _lanes(size: int) -> int:
+    """Elements of so many bytes in a vector of 32 bytes, or 16 of single bytes: what processors shuffle best."""
+    return 16 if size == 1 else 32 // size
+
+
+def _turn(size: int) -> Emitter:
+    """`void turn(ptr from, i64 step, ptr to, i64 across, i64 along)`: squares of elements of so many bytes."""
+    lanes, kind = _lanes(size), f"i{8 * size}"
+    vector = f"<{lanes} x {kind}>"
+    parameters = [("ptr noalias", "from"), ("i64", "step"), ("ptr noalias", "to"), ("i64", "across"), ("i64", "along")]
+    e = Emitter(f"am_turn_{kind}", parameters, attributes="noinline nounwind", linkage="internal")
+
+    def at(base: str, line: str, step: str, column: str) -> str:
+        place = e.value(f"add nsw i64 {e.value(f'mul nsw i64 {line}, {step}')}, {column}")
+        return e.value(f"getelementptr inbounds {kind}, ptr {base}, i64 {place}")
+
+    def square(along: str, across: str) -> None:
+        rows = []
+        for i in range(lanes):
+            source = at("%from", e.value(f"add nsw i64 {along}, {i}"), "%step", across)
+            rows.append(e.value(f"load {vector}, ptr {source}, align {size}"))
+        for i, row in enumerate(turned_square(e, vector, rows)):
+            goal = at("%to", e.value(f"add nsw i64 {across}, {i}"), str(PITCH), along)
+            e.line(f"store {vector} {row}, ptr {goal}, align {size}")
+
+    def squares(along: str, _: list[str]) -> list[str]:
+        def one(across: str, _: list[str]) -> list[str]:
+            square(along, across)
+            return []
+
+        e.loop("0", "%across", lanes, one)
+        return []
+
+    e.loop("0", "%along", lanes, squares)
+    e.ret()
+    return e
