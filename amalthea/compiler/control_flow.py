@@ -24,7 +24,7 @@ from amalthea.compiler.kernel_code import (
     finished_spmd,
     with_inside,
 )
-from amalthea.compiler.sharing import Sharing
+from amalthea.compiler.sharing import Sharing, any_fault
 from amalthea.core import dtypes
 from amalthea.core.graph import Graph
 from amalthea.core.node import Node
@@ -164,6 +164,14 @@ class _ControlFlow:
         if self.shared:
             self.sharing.meet()
 
+    def leave_on_fault(self, goal: str) -> None:
+        """Go to a block if an index inside was wrong; after a meeting."""
+        count = sum(len(routine.checks) for _, routine, _ in self.routines)
+        if count:
+            stay = self.e.block("stay")
+            self.e.branch(any_fault(self.e, self.pointer(_FAULTS), range(count)), goal, stay)
+            self.e.label(stay)
+
     def copy(self, value: Value, source: str, result: str) -> None:
         """Copy a value from one place to another; a kernel shared by the threads if there are several."""
         code: KernelCode = copy_code(_bytes(value))
@@ -246,6 +254,12 @@ class _Scan(_Carried):
             for carry, whole in self.shifted.values():
                 self.copy(carry.inner, self.pointer(carry.first), self._slot(whole, carry.inner, "0"))
             e.loop("0", str(n), 1, self._step)
+            done, leave = e.block("done"), e.block("leave")
+            e.jump(done)
+            e.label(leave)
+            e.ret()
+            e.label(done)
+            self.leave_on_fault(leave)
         for carry in self.carries:
             source = self._final(carry)
             if source != self.pointer(carry.last):
@@ -327,11 +341,13 @@ class _Loop(_Carried):
         constants = [self.pointer(x) for x in self.constants]
         self.call(0, [*inputs, *constants], [self.pointer(self.going)])
         self.meet()
+        self.leave_on_fault(done)
         going = e.value(f"load i8, ptr {self.pointer(self.going)}")
         e.branch(e.value(f"icmp ne i8 {going}, 0"), then, done)
         e.label(then)
         self.call(1, [*inputs, *constants], [self.written(value, step) for value in self.writes])
         self.meet()
+        self.leave_on_fault(done)
         following = e.value(f"add i64 {step}, 1")
         e.lines.insert(at, f"  {step} = phi i64 [ 0, %{before} ], [ {following}, %{e.current} ]")
         e.jump(head)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,10 +33,17 @@ class Execution:
         self._arenas: list[Arena] = []
         self._lock = threading.Lock()
 
-    def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def __call__(self, arrays: Sequence[np.ndarray], owned: Container[int] = ()) -> list[np.ndarray]:
+        """The outputs for these inputs.
+
+        An output that takes the memory of an input is that input's array if its place is `owned`, else a copy.
+        """
         # A NumPy scalar has no memory of its own.
         inputs = [a if type(a) is np.ndarray and a.flags.c_contiguous else np.array(a, order="C") for a in arrays]
-        results = self.results()
+        for place in self.routine.in_place.values():
+            if place not in owned and inputs[place] is arrays[place]:
+                inputs[place] = arrays[place].copy()
+        results = self.results(inputs)
         with self._lock:
             arena = self._arenas.pop() if self._arenas else Arena(self.routine)
         try:
@@ -47,6 +54,7 @@ class Execution:
                 self._fail(arena)
             return results
         finally:
+            arena.point_to((), ())  # the arrays are the caller's alone again
             with self._lock:
                 self._arenas.append(arena)
 
@@ -54,13 +62,17 @@ class Execution:
         """Raise for the first index that was out of range."""
         found = list(arena.faults)
         ctypes.memset(arena.faults, 0, ctypes.sizeof(arena.faults))
-        for check, worst in zip(self.routine.checks, found, strict=True):
+        for check, worst in reversed(list(zip(self.routine.checks, found, strict=True))):
             if worst:
                 check.fail(worst)
 
-    def results(self) -> list[np.ndarray]:
-        """New arrays for the outputs."""
-        return [np.empty(v.spec.sizes, dtypes.to_numpy(v.spec.dtype)) for v in self.routine.outputs]
+    def results(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Arrays for the outputs: new ones, and inputs whose place they take."""
+        in_place = self.routine.in_place
+        return [
+            inputs[in_place[i]] if i in in_place else np.empty(v.spec.sizes, dtypes.to_numpy(v.spec.dtype))
+            for i, v in enumerate(self.routine.outputs)
+        ]
 
     def run(self, stretch: Stretch, arena: Arena) -> None:
         """Run one stretch on the arrays that the arena points to."""

@@ -43,7 +43,8 @@ class LoopFunction(Elements):
     def __init__(self, kernel: LoopKernel, roots: Sequence[Root], stored: set[Value], base: Base) -> None:
         self.kernel, self.roots, self.stored, self.base = kernel, list(roots), stored, base
         self.made = {root.value: root for root in kernel.roots}
-        self.reads: dict[Value, None] = {}  # the memory that is read
+        self.reads: dict[Value, list[Affine]] = {}  # the memory that is read, and where
+        self.in_place: dict[Value, Value] = {}  # values that are stored in the memory of one that is read
         self.indices: list[Affine] = []  # all indices that the code computes
         self.operations = 0  # arithmetic per element; a function counts as some
         for root in self.roots:
@@ -57,11 +58,13 @@ class LoopFunction(Elements):
 
     def begin(self, outputs: Sequence[Root], scratch: int = 0) -> None:
         """Begin the function, which stores these roots and is given so many scratch buffers, `%s0`, `%s1`, ..."""
-        stores = [root.value for root in outputs if root.stored]
+        stores = [root.value for root in outputs if root.stored and root.value not in self.in_place]
         values = [v for v in self.reads if v not in {self.base(o) for o in stores}] + stores
         self.names = {v: f"a{i}" for i, v in enumerate(values)}
+        labels = list(self.names.values())
+        self.names |= {value: self.names[memory] for value, memory in self.in_place.items()}
         self.parameters: list[Parameter] = [*values, *(("scratch", i) for i in range(scratch))]
-        labels = [*self.names.values(), *(f"s{i}" for i in range(scratch))]
+        labels += [f"s{i}" for i in range(scratch)]
         self.e = Emitter(
             PLACEHOLDER,
             [*(("ptr noalias nonnull", label) for label in labels), ("i64", "lo"), ("i64", "hi")],
@@ -71,7 +74,7 @@ class LoopFunction(Elements):
     def code(self, kind: str, extent: int, elements: int) -> KernelCode:
         """The finished function; `elements` is how often its roots are computed."""
         self.e.ret()
-        size = sum(v.spec.size * dtypes.to_numpy(v.spec.dtype).itemsize for v in self.names)
+        size = sum(v.spec.size * dtypes.to_numpy(v.spec.dtype).itemsize for v in self.names)  # twice what is in place
         note = " ".join(root.value.node.op.name for root in self.roots)
         return finished(kind, self.e, extent, elements * self.operations, size, note)
 
@@ -106,8 +109,9 @@ class LoopFunction(Elements):
         return reads(node, self.index(root))
 
     def _read(self, memory: Value, value: Value, index: Index) -> None:
-        self.reads.setdefault(memory, None)
-        self.indices.append(offset(index, value.spec.sizes))
+        place = offset(index, value.spec.sizes)
+        self.reads.setdefault(memory, []).append(place)
+        self.indices.append(place)
 
     def index(self, root: Root) -> Index:
         """Where a root is stored."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from amalthea.compiler.affine import Index
+from amalthea.compiler.affine import Index, offset
 from amalthea.compiler.emitter import llvm_type
 from amalthea.compiler.kernel_code import KernelCode
 from amalthea.compiler.loop_code import Base, Loop, LoopFunction, size_of
@@ -17,10 +17,21 @@ another one: so the error of a long sum grows with the length of these and with 
 
 
 class EachFunction(LoopFunction):
-    """Computes element by element; all axes are one index where the addresses allow it."""
+    """Computes element by element; all axes are one index where the addresses allow it.
 
-    def __init__(self, kernel: LoopKernel, stored: set[Value], base: Base) -> None:
+    A value of `replaced` is stored in the memory of the value that it replaces, if that is read only where it is
+    stored: the element is read, and then written.
+    """
+
+    def __init__(
+        self, kernel: LoopKernel, stored: set[Value], base: Base, replaced: Mapping[Value, Value] | None = None
+    ) -> None:
         super().__init__(kernel, kernel.roots, stored, base)
+        for root in kernel.roots:
+            old = (replaced or {}).get(root.value)
+            place = offset(self.index(root), root.value.spec.sizes)
+            if old in self.reads and all(read == place for read in self.reads[old]):
+                self.in_place[root.value] = old
         rows = [(f"r{i}", size) for i, size in enumerate(kernel.rows)]
         inner = [(f"i{i}", size) for i, size in enumerate(kernel.inner)]
         loops = self.merged([*rows, *inner])
@@ -49,8 +60,10 @@ class EachFunction(LoopFunction):
             if self.last:
                 self.variables[self.last[0][0]] = i
             self.known = [{}]
-            for root in self.roots:
-                self.each(root)
+            # What is stored in place of something else must not be read after that.
+            made = [self.element(root.value, self.index(root)) for root in self.roots]
+            for root, value in zip(self.roots, made, strict=True):
+                self._store_root(root, value)
             return []
 
         self.innermost(start, stop, body)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 
 import numpy as np
 
@@ -34,7 +34,9 @@ class Program:
     def __init__(self, graph: Graph, fallback: Kernels, target: Target | None = None) -> None:
         self.source, self.graph = graph, optimize(graph)
         self.fallback = fallback
-        self.routine = Routine(self.graph, target or Target.host())
+        first, state = len(self.graph.outputs), len(self.graph.all_inputs) - len(self.graph.state_inputs)
+        updates = {first + place: state + i for place, (i, _) in enumerate(self.graph.updates)}
+        self.routine = Routine(self.graph, target or Target.host(), updates=updates)
         self.kernels, self.steps = self.routine.kernels, self.routine.steps
         linked = link(self.routine)
         self.stretches, self.loaded = linked.stretches, linked.loaded
@@ -45,8 +47,14 @@ class Program:
         """The primitives that run as NumPy kernels, in order."""
         return [step.node.op.name for step in self.steps if step.node is not None]
 
-    def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        return self._execution(arrays)
+    @property
+    def in_place(self) -> Mapping[int, int]:
+        """For outputs (by place) the input whose memory they take: the new value of a variable that of the old one."""
+        return self.routine.in_place
+
+    def __call__(self, arrays: Sequence[np.ndarray], owned: Container[int] = ()) -> list[np.ndarray]:
+        """The outputs for these inputs. Inputs of the places `owned` may be overwritten, where `in_place` says so."""
+        return self._execution(arrays, owned)
 
     def describe(self, arrays: Sequence[np.ndarray] | None = None) -> str:
         """The steps as text: kernels with their work, and what falls back; with arrays also the time each takes."""

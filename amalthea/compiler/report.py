@@ -35,7 +35,8 @@ def step_times(
     """
     linked = link(routine, separate=True)
     execution, arena = Execution(routine, linked, fallback), Arena(routine)
-    arena.point_to([np.ascontiguousarray(a) for a in arrays], execution.results())
+    inputs = [np.array(a, order="C") for a in arrays]
+    arena.point_to(inputs, execution.results(inputs))
     times: list[float | None] = [None] * len(routine.steps)
     for _ in range(repeats):
         for i, stretch in enumerate(linked.stretches):

@@ -6,7 +6,7 @@ pointers to what goes in and comes out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from amalthea.compiler import elementwise
@@ -54,6 +54,7 @@ class Step:
     reads: set[Value] = field(default_factory=set)
     writes: list[Value] = field(default_factory=list)
     scratch: list[int] = field(default_factory=list)  # bytes
+    faults: range = range(0)  # of the checks inside
 
 
 class Routine:
@@ -63,16 +64,24 @@ class Routine:
         graph: with static shapes, optimised.
         target: to generate code for.
         outputs: the values to write, in order; those of the graph unless given. A value may stand there twice.
+        updates: for outputs (by place) the input that each may take the place of.
 
     Attributes:
         kernels: the loop kernels and nodes, as fusion made them; `steps`: their code.
         inputs, constants, outputs: what the caller gives memory to, in this order.
         checks: the checks of indices, in the order of their faults, those inside loops and branches too.
+        in_place: the `updates` that the plan makes: the caller gives both the same memory.
         arena_size: bytes of memory that values between steps need.
         places: where each value lives: ("input", i), ("constant", i), ("output", i) or ("arena", offset).
     """
 
-    def __init__(self, graph: Graph, target: Target, outputs: Sequence[Value] | None = None) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        target: Target,
+        outputs: Sequence[Value] | None = None,
+        updates: Mapping[int, int] | None = None,
+    ) -> None:
         self.graph, self.target = graph, target
         self.inputs = graph.all_inputs
         self.outputs = tuple(graph.all_outputs if outputs is None else outputs)
@@ -80,8 +89,10 @@ class Routine:
         self.kernels = fusion.run()
         self.stored, self.aliases = fusion.stored, fusion.aliases
         self.checks: list[IndexCheck] = []
-        self.steps = [self._step(kernel) for kernel in self.kernels]
-        self._copy_outputs()
+        copies = self._copy_outputs(updates or {})
+        self._plan_updates(updates or {}, copies)
+        # From the last to the first: what replaces an input must know who reads it later.
+        self.steps = [self._step(kernel) for kernel in reversed(self.kernels)][::-1] + copies
         self._allocate()
 
     @property
@@ -98,16 +109,16 @@ class Routine:
     # Steps
 
     def _step(self, kernel: LoopKernel | NodeStep | IndexCheck) -> Step:
-        first_fault = len(self.checks)
+        first_fault = self._first_fault = len(self.checks)
         if isinstance(kernel, IndexCheck):
             self.checks.append(kernel)
             indices = self.base(kernel.indices)
-            return Step([(check_code(kernel), [indices, ("faults", first_fault)])], None, {indices})
+            return self._settled(Step([(check_code(kernel), [indices, ("faults", first_fault)])], None, {indices}))
         if isinstance(kernel, LoopKernel):
-            loops = generate_loops(kernel, self.stored, self.base)
+            loops = generate_loops(kernel, self.stored, self.base, self._replaceable)
             outputs = [root.value for root in kernel.roots if root.stored]
             reads = {p for _, parameters in loops.codes for p in parameters if isinstance(p, Value)}
-            return Step(loops.codes, None, reads - set(outputs), outputs, loops.scratch)
+            return self._settled(Step(loops.codes, None, reads - set(outputs), outputs, loops.scratch), loops.in_place)
         node, work, writes = kernel.node, None, list(kernel.node.outputs)
         if kernel.roots:
             sums = accumulator(node.inputs[0].spec.dtype)
@@ -118,7 +129,7 @@ class Routine:
         else:
             made = generate_node(node, self.target, work)
         if made is None:
-            return Step([], node, {self.base(value) for value in node.inputs}, writes)
+            return self._settled(Step([], node, {self.base(value) for value in node.inputs}, writes))
 
         def resolved(key: Key) -> Key:
             if isinstance(key, tuple):
@@ -128,18 +139,50 @@ class Routine:
         codes: list[tuple[KernelCode, list[Key]]] = [(code, [resolved(p) for p in keys]) for code, keys in made.codes]
         self.checks += [check for code, _ in codes for _, part in getattr(code, "inside", ()) for check in part.checks]
         reads = {p for _, parameters in codes for p in parameters if isinstance(p, Value)} - set(writes)
-        return Step(codes, None, reads, writes, made.scratch)
+        return self._settled(Step(codes, None, reads, writes, made.scratch))
 
-    def _copy_outputs(self) -> None:
-        """Choose the outputs that steps write in place, and add steps that copy the others."""
-        made = {value for step in self.steps for value in step.writes}
+    def _copy_outputs(self, first: Container[int]) -> list[Step]:
+        """Choose the outputs that steps write themselves, those of the places `first` before others.
+
+        Returns steps that copy the others.
+        """
         self.direct: dict[Value, int] = {}
-        for place, value in enumerate(self.outputs):
-            base = self.base(value)
-            if base in made and base not in self.direct:
-                self.direct[base] = place
+        copies = []
+        given = set(self.inputs)
+        for place in sorted(range(len(self.outputs)), key=lambda place: (place not in first, place)):
+            base = self.base(self.outputs[place])
+            if base in given or isinstance(base, Constant) or base in self.direct:
+                copies.append(Step([(copy_code(size_of(base)), [base, ("output", place)])], None, {base}))
             else:
-                self.steps.append(Step([(copy_code(size_of(value)), [base, ("output", place)])], None, {base}))
+                self.direct[base] = place
+        return copies
+
+    # Outputs in the place of inputs
+
+    def _plan_updates(self, updates: Mapping[int, int], copies: Sequence[Step]) -> None:
+        kept = {value for step in copies for value in step.reads}
+        self._replaceable: dict[Value, Value] = {}
+        for value, place in self.direct.items():
+            old = self.inputs[updates[place]] if place in updates else None
+            if old is not None and old not in kept and old.spec.dtype == value.spec.dtype:
+                self._replaceable[value] = old
+        self.in_place: dict[int, int] = {}
+
+    def _settled(self, step: Step, in_place: Mapping[Value, Value] | None = None) -> Step:
+        """Note the faults of a step, and which outputs replace an input: those whose input nobody reads from here on.
+
+        `in_place` has those that replace what the step itself reads.
+        """
+        step.faults = range(self._first_fault, len(self.checks))
+        places = {value: i for i, value in enumerate(self.inputs)}
+        for value in step.writes:
+            old = self._replaceable.pop(value, None)
+            if old is not None and (old not in step.reads or old is (in_place or {}).get(value)):
+                self.in_place[self.direct[value]] = places[old]
+        for value, old in list(self._replaceable.items()):
+            if old in step.reads:
+                del self._replaceable[value]
+        return step
 
     # Memory
 
@@ -159,6 +202,7 @@ class Routine:
         self.places |= {value: ("input", i) for i, value in enumerate(self.inputs)}
         self.places |= {value: ("constant", i) for i, value in enumerate(self.constants)}
         self.places |= {value: ("output", place) for value, place in self.direct.items()}
+        self.places |= {v: ("input", self.in_place[p]) for v, p in self.direct.items() if p in self.in_place}
         self.places |= {("output", place): ("output", place) for place in range(len(self.outputs))}
         local = [value for value in first if value not in self.places]
         lives = [Life(size_of(value), first[value], last[value]) for value in local]
@@ -208,15 +252,27 @@ class Routine:
             for _, parameters in self.steps[number].codes:
                 for key in parameters:
                     pointer(self._place(key, number))
+        faults: list[int] = []
         for number in steps:
             step = self.steps[number]
+            if faults and not self._is_check(number):
+                sharing.leave_on(pointers["faults"], faults)
+                faults = []
+            faults += step.faults
             for code, parameters in step.codes:
                 places = [self._place(key, number) for key in parameters]
+                written = {self.places[value] for value in step.writes}
                 # Faults are written by any thread at any time: whichever is the last will do.
-                writes = [key[0] != "faults" if isinstance(key, tuple) else key in step.writes for key in parameters]
+                writes = [
+                    p in written if isinstance(k, Value) else k[0] != "faults"
+                    for k, p in zip(parameters, places, strict=True)
+                ]
                 spans = [self._span(key, number) for key in parameters]
                 sharing.call(code, [Argument(*a) for a in zip(map(pointer, places), spans, writes, strict=True)])
         return sharing
+
+    def _is_check(self, number: int) -> bool:
+        return number < len(self.kernels) and isinstance(self.kernels[number], IndexCheck)
 
     def _place(self, key: Key, number: int) -> tuple[str, int]:
         if isinstance(key, tuple) and key[0] == "scratch":

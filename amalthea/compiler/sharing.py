@@ -69,6 +69,15 @@ class Sharing:
         self.meetings += 1
         self._since.clear()
 
+    def leave_on(self, faults: str, numbers: Sequence[int]) -> None:
+        """Meet, and return if there is a fault among those of these numbers: nothing must be made of a wrong index."""
+        self.meet()
+        leave, stay = self.e.block("leave"), self.e.block("stay")
+        self.e.branch(any_fault(self.e, faults, numbers), leave, stay)
+        self.e.label(leave)
+        self.e.ret()
+        self.e.label(stay)
+
     def call_now(self, code: KernelCode, pointers: Sequence[str]) -> None:
         """Call a kernel without looking at what it touches."""
         e = self.e
@@ -91,3 +100,12 @@ class Sharing:
             following = e.value("add i64 %thread, 1")
             high = e.value(f"udiv i64 {e.value(f'mul i64 {following}, {code.extent}')}, %threads")
             e.line(f"call void @{code.name}({given}i64 {low}, i64 {high})")
+
+
+def any_fault(e: Emitter, faults: str, numbers: Sequence[int]) -> str:
+    """Whether one of these words among `faults` is not zero, an i1."""
+    found = "0"
+    for number in numbers:
+        word = e.value(f"load i64, ptr {e.value(f'getelementptr i64, ptr {faults}, i64 {number}')}")
+        found = e.value(f"or i64 {found}, {word}")
+    return e.value(f"icmp ne i64 {found}, 0")

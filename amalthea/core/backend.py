@@ -36,7 +36,12 @@ class Backend(Protocol):
         """The array as NumPy, without a copy where none is needed."""
 
     def compile(self, graph: Any) -> Program:
-        """A program for a `Graph` of primitives: from the arrays of its `all_inputs` to those of its `all_outputs`."""
+        """A program for a `Graph` of primitives: from the arrays of its `all_inputs` to those of its `all_outputs`.
+
+        A program may have an attribute `in_place`, a mapping from outputs to inputs, by place: it is then called with
+        the places of inputs that it may overwrite as a second argument, and gives such an output in the array of its
+        input.
+        """
 
     def compile_eager(self, graph: Any) -> Program | None:
         """A program for what eager code would compute op by op, if one pays that is made for a few calls; else None."""

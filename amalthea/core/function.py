@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import warnings
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from amalthea.core.context import context, no_tapes
 from amalthea.core.errors import ArgumentError, ShapeError, fail
 from amalthea.core.graph import Graph, build
 from amalthea.core.linearize import Linearized, linearize
+from amalthea.core.loans import Lending
 from amalthea.core.node import Slot, fill
 from amalthea.core.spec import TensorSpec
 from amalthea.core.tensor import KerasTensor, Operand, Tensor, array_of, as_tensor, wrap
@@ -38,7 +39,10 @@ class _Compiled:
         self.n_outputs = len(graph.outputs)
         opened = graph.expand("primitive", keep=active.kernels)
         self.read = opened.variables
-        self.program = active.backend.compile(opened)
+        self.program: Any = active.backend.compile(opened)
+        in_place: Mapping[int, int] = getattr(self.program, "in_place", {})
+        first = len(opened.all_inputs) - len(opened.state_inputs)
+        self.overwritten = {place - first: out - self.n_outputs for out, place in in_place.items()}
         self.trainable = tuple(v._trainable for v in self.variables)
         self.epoch = trainability_epoch()
 
@@ -52,11 +56,21 @@ class _Compiled:
 
     def run(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         arrays = [array_of(t) for t in tensors]
-        arrays += [array_of(v._tensor) for v in self.read]
-        results = self.program(arrays)
-        for variable, array in zip(self.targets, results[self.n_outputs :], strict=True):
-            variable._tensor = wrap(array)
+        if not self.overwritten:
+            results = self.program([*arrays, *(array_of(v._current()) for v in self.read)])
+            self._assign(results, set())
+            return [wrap(array) for array in results[: self.n_outputs]]
+        with Lending(self.read, list(self.overwritten)) as lent:
+            owned = {len(arrays) + place for place in lent.owned}
+            results = self.program([*arrays, *lent.arrays], owned)
+            self._assign(results, {self.overwritten[place] for place in lent.owned})
         return [wrap(array) for array in results[: self.n_outputs]]
+
+    def _assign(self, results: Sequence[Any], updated: Container[int]) -> None:
+        """Give variables their new values, except those that are `updated` in place."""
+        for i, (variable, array) in enumerate(zip(self.targets, results[self.n_outputs :], strict=True)):
+            if i not in updated:
+                variable._tensor = wrap(array)
 
 
 class Function:

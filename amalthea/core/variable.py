@@ -14,6 +14,7 @@ import numpy as np
 from amalthea.core import dtypes
 from amalthea.core.context import context, eager_scope
 from amalthea.core.errors import ArgumentError, DTypeError, ShapeError, fail
+from amalthea.core.loans import Loan
 from amalthea.core.registry import registry
 from amalthea.core.tensor import Operand, Tensor, alias, as_tensor, is_symbolic
 
@@ -98,10 +99,11 @@ class Variable(Operand):
         self.overwrite_with_gradient = False
         self.regularizer: Any = None
         self.constraint: Any = None
+        self._tensor: Any  # a Tensor, or a Loan while a program works on its array
         with eager_scope():
             self._tensor = alias(self._first_value(initializer, shape, dtype))
         self._shape: tuple[int, ...] = self._tensor.shape
-        self._dtype = self._tensor.dtype
+        self._dtype: dtypes.DType = self._tensor.dtype
         self._floating = dtypes.is_floating(self._dtype)
 
     def _first_value(self, initializer: Any, shape: Sequence[int] | None, dtype: Any) -> Tensor:
@@ -151,8 +153,15 @@ class Variable(Operand):
 
     # Reading
 
+    def _current(self) -> Tensor:
+        """The tensor; while a program overwrites its array, that is waited for."""
+        while type(self._tensor) is Loan:
+            self._tensor.wait()
+        tensor: Tensor = self._tensor
+        return tensor
+
     def _read(self) -> Tensor:
-        tensor = self._tensor
+        tensor: Tensor = self._current() if type(self._tensor) is Loan else self._tensor
         if context.busy:
             if context.trace is not None:
                 tensor = context.trace.read(self)
@@ -173,7 +182,7 @@ class Variable(Operand):
 
     def numpy(self) -> np.ndarray:
         """A copy of the current value as a NumPy array."""
-        return np.array(self._tensor.numpy() if context.trace is None else self._read().numpy())
+        return np.array(self._current().numpy() if context.trace is None else self._read().numpy())
 
     def item(self, *place: Any) -> Any:
         """One element as a Python number: the only one, or the one at a place."""
@@ -304,7 +313,7 @@ class Variable(Operand):
 
     @property
     def device(self) -> str:
-        return self._tensor.device
+        return self._current().device
 
     def __hash__(self) -> int:
         return id(self)
@@ -314,7 +323,9 @@ class Variable(Operand):
         return f"{head}, value={self.numpy()}>" if context.trace is None else f"{head}>"
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Variable:
-        copied: Variable = Variable(self._tensor, trainable=self._trainable, autocast=self._autocast, name=self._name)
+        copied: Variable = Variable(
+            self._current(), trainable=self._trainable, autocast=self._autocast, name=self._name
+        )
         copied._path = self._path
         copied.regularizer, copied.constraint = self.regularizer, self.constraint
         memo[id(self)] = copied

@@ -38,7 +38,7 @@ class NativeBackend(NumpyBackend):
 
     def compile(self, graph: Graph) -> Callable[[Sequence[np.ndarray]], list[np.ndarray]]:
         """A program of machine code for a graph of primitives."""
-        return np.errstate(all="ignore")(self._program(graph))
+        return self._program(graph)
 
     def compile_eager(self, graph: Graph) -> Callable[[Sequence[np.ndarray]], list[np.ndarray]] | None:
         """A program of machine code; None where it would save little, or needs kernels of NumPy all the same."""

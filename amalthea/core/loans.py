@@ -1,0 +1,122 @@
+"""Variables whose values a running program may overwrite.
+
+A program that computes the new value of a variable in the memory of the old one needs neither other memory nor the
+time to fetch it. It may do so only if nobody else holds that memory: tensors do not change. So before each call the
+references to the variable's tensor and array are counted, and an array that somebody else refers to (a tensor that was
+read, a NumPy view, another variable) is left to them; the program copies it.
+
+While the program works the variable holds a `Loan`; another Python thread that reads it waits for the new value.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from amalthea.core.tensor import array_of, wrap
+
+_returned = threading.Condition()
+
+
+class Loan:
+    """What a variable holds instead of a tensor while a program works on its array."""
+
+    __slots__ = ("array", "thread", "variable")
+
+    def __init__(self, variable: Any, array: np.ndarray) -> None:
+        self.variable, self.array, self.thread = variable, array, threading.current_thread()
+
+    def wait(self) -> None:
+        """Return when the variable holds a tensor again."""
+        with _returned:
+            while self.variable._tensor is self:
+                # The borrower itself comes here only if it was interrupted before it could give the array back.
+                if self.thread is threading.current_thread() or not self.thread.is_alive():
+                    self.variable._tensor = wrap(self.array)
+                else:
+                    _returned.wait(0.1)
+
+
+class Lending:
+    """A context in which a program may overwrite the arrays of those variables that nobody shares.
+
+    Args:
+        variables: each stands there once.
+        updated: the places of those that the program could overwrite.
+
+    Attributes:
+        arrays: the arrays of all variables, in order.
+        owned: the places among them that may be overwritten until the end of the context.
+    """
+
+    def __init__(self, variables: Sequence[Any], updated: Sequence[int]) -> None:
+        self.variables, self.updated = variables, updated
+        self.arrays: list[Any] = []
+        self.owned: list[int] = []
+        self._loans: list[Loan] = []
+
+    def __enter__(self) -> Lending:
+        with _returned:
+            # First wait for all, then take all: two threads that hold some each would wait for one another.
+            while (lent := self._lent()) is not None:
+                lent.wait()
+            self.arrays = [array_of(variable._tensor) for variable in self.variables]
+            self.owned = [place for place in self.updated if self._is_private(place)]
+            self._loans = [Loan(self.variables[place], self.arrays[place]) for place in self.owned]
+            for loan in self._loans:
+                loan.variable._tensor = loan
+        return self
+
+    def _lent(self) -> Loan | None:
+        return next((v._tensor for v in self.variables if type(v._tensor) is Loan), None)
+
+    def _is_private(self, place: int) -> bool:
+        if _references(self.variables[place]) != _PRIVATE:
+            return False
+        array = self.arrays[place]
+        return type(array) is np.ndarray and array.base is None and array.flags.writeable and array.flags.c_contiguous
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with _returned:
+            for loan in self._loans:
+                if loan.variable._tensor is loan:
+                    loan.variable._tensor = wrap(loan.array)
+            if self._loans:
+                _returned.notify_all()
+
+
+def _references(variable: Any) -> tuple[int, int] | None:
+    """How many references there are to a variable's tensor and to its array (None: they cannot be counted).
+
+    What a count is with no other owner depends on the interpreter, so counts are compared with `_PRIVATE`.
+    """
+    if not _COUNTED:
+        return None
+    tensor = variable._tensor
+    array = tensor._array
+    return sys.getrefcount(tensor), sys.getrefcount(array)
+
+
+class _Example:
+    def __init__(self, tensor: Any) -> None:
+        self._tensor = tensor
+
+
+def _private_counts() -> tuple[int, int] | None:
+    example = _Example(wrap(np.zeros(1)))
+    kept = [example._tensor._array]  # as `Lending` keeps it
+    return _references(example) if kept else None
+
+
+_COUNTED = getattr(sys, "_is_gil_enabled", lambda: True)()
+"""Whether references can be counted: not where threads run without the interpreter's lock."""
+
+_PRIVATE = _private_counts() or (0, 0)
+"""The counts of a variable's tensor and of an array that a list refers to besides it."""
