@@ -17,8 +17,8 @@ from amalthea.core.value import Value
 
 RUN = 512
 """Rows that are added before their sum is added to another."""
-WIDEST, NARROWEST = 512, 128
-"""Columns of a block: no more than these, and no fewer for the sake of having work to share."""
+WIDTH = 1024
+"""Columns of a block. Wide ones, since rows are best read in long runs; work to share is made by cutting the rows."""
 AT_ONCE = ((4, 8), (12, 4), (32, 2))
 """(operations, rows): how many rows are taken at once where a row takes so many operations a column."""
 
@@ -39,10 +39,7 @@ class ColumnFunction(LoopFunction):
         """Choose blocks and parts, by the sizes alone."""
         rows, depth, turns = size_of(self.outer), size_of(self.inner), self.columns[0][1]
         self.wide = size_of(self.columns[1:])  # columns of one turn of their outermost loop
-        width = WIDEST
-        while width > NARROWEST and rows * -(-turns * self.wide // width) < PARTS // 2:
-            width //= 2
-        self.block = min(turns, max(1, width // max(1, self.wide)))
+        self.block = min(turns, max(1, WIDTH // max(1, self.wide)))
         self.blocks = -(-turns // max(1, self.block))
         elements = depth * self.block * self.wide
         self.parts = max(1, min(PARTS // max(1, rows * self.blocks), elements // SMALLEST_PART, depth))
