@@ -82,7 +82,7 @@ def startup(names: Sequence[str], request: Request) -> None:
     """From `import` to the end of the first epoch, memory, installed size."""
     from benchmarks import startup
 
-    _known(request.options.engines, startup.CANDIDATES, "engine")
+    _known(request.options.engines, TRAINING, "engine")
     console = _console()
     report = startup.measure(request.options, 1 if request.quick else min(request.options.rounds, 5))
     report.print(console)

@@ -63,10 +63,15 @@ TRAINING: dict[str, Engine] = {
 }
 """The columns of the training table."""
 
-REFERENCE = Engine(
-    "reference", "training.with_keras:Step", (OURS,), {"dtype": "float64"}, {"AMALTHEA_BACKEND": "numpy"}, ours=True
-)
-"""What every column must agree with: Amalthea's NumPy backend in float64."""
+_NUMPY = {"AMALTHEA_BACKEND": "numpy"}
+
+REFERENCES: dict[str, Engine] = {
+    "training/reference": Engine(
+        "reference", "training.with_keras:Step", (OURS,), {"dtype": "float64"}, _NUMPY, ours=True
+    ),
+    "inference/reference": Engine("reference", "inference.runtimes:Amalthea", (OURS,), {}, _NUMPY, ours=True),
+}
+"""What every column must agree with: Amalthea's NumPy backend, in float64 where it trains."""
 
 INFERENCE: dict[str, Engine] = {
     engine.name: engine
@@ -99,7 +104,7 @@ ALL: dict[str, Engine] = {
     **{f"training/{name}": engine for name, engine in TRAINING.items()},
     **{f"inference/{name}": engine for name, engine in INFERENCE.items()},
     **{f"export/{name}": engine for name, engine in EXPORTS.items()},
-    "training/reference": REFERENCE,
+    **REFERENCES,
 }
 """Every engine by the name that its process is started with."""
 

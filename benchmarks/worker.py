@@ -97,6 +97,11 @@ class Worker:
 
         return versions(self.engine.packages)
 
+    def installed(self) -> dict[str, int]:
+        from benchmarks.sizes import installed_size
+
+        return installed_size(self.engine.packages)
+
 
 def peak_memory() -> float:
     """The most memory that this process ever held, bytes."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from benchmarks.engines import REFERENCE, TRAINING, Engine
+from benchmarks.engines import REFERENCES, TRAINING, Engine
 from benchmarks.floor import Floor, bandwidth
 from benchmarks.race import Options, Race, race
 from benchmarks.ratios import Measured
@@ -77,7 +77,8 @@ def reference(row: Training, options: Options) -> dict:
     Raises:
         WorkerError: it fails, and with it the row.
     """
-    with Worker("training/reference", options.threads, options.python(REFERENCE)) as worker:
+    engine = REFERENCES["training/reference"]
+    with Worker("training/reference", options.threads, options.python(engine)) as worker:
         worker.ask("load", set="training", row=row.name, samples=row.batch * min(CHECKED, row.steps))
         wanted = worker.ask("check", steps=min(CHECKED, row.steps))
     if not np.all(np.isfinite(wanted["losses"])):

@@ -1,7 +1,7 @@
 """Training in TensorFlow without Keras: `tf.function` over its kernels (oneDNN's among them), or compiled by XLA.
 
 The update is TensorFlow's own fused Adam (`ResourceApplyAdam`), the LSTM its fused `BlockLSTMV2`, which XLA does not
-know: there it is a loop over the sequence, written out.
+know: there it is a loop over the sequence.
 """
 
 from __future__ import annotations
@@ -134,13 +134,17 @@ def lstm(p: Parameters, x: Any, units: int = 128, fused: bool = True) -> Any:
             b=bias,
         )
         return dense(p, "logits", result.h[-1], 10)
-    h = c = zero
     rows = tf.reshape(tf.transpose(x, (1, 0, 2)), (-1, inputs))
-    for part in tf.split(tf.nn.bias_add(tf.matmul(rows, kernel), bias), length):
+    parts = tf.reshape(tf.nn.bias_add(tf.matmul(rows, kernel), bias), (length, batch, 4 * units))
+
+    def cell(state: tuple[Any, Any], part: Any) -> tuple[Any, Any]:
+        h, c = state
         i, f, g, o = tf.split(part + tf.matmul(h, recurrent), 4, axis=1)
         c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
-        h = tf.sigmoid(o) * tf.tanh(c)
-    return dense(p, "logits", h, 10)
+        return tf.sigmoid(o) * tf.tanh(c), c
+
+    h, _ = tf.scan(cell, parts, (zero, zero))
+    return dense(p, "logits", h[-1], 10)
 
 
 def tabular(p: Parameters, categories: Any, numbers: Any) -> Any:
