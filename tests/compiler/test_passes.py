@@ -76,7 +76,8 @@ def test_passes_keep_results_that_do_not_depend_on_the_order_of_sums(name, data)
 def test_the_pipeline_keeps_results_and_settles(case: Case) -> None:
     made = optimize(case.graph, verify=True)
     assert_same_bits(case.run(made), case.run(), zero_signs=False)
-    assert len(made.nodes) <= len(case.graph.nodes) + 4
+    work = [node for node in made.nodes if node.op.name != "reshape"]  # which is only another view of the same memory
+    assert len(work) <= len(case.graph.nodes) + 4
     again: list[str] = []
     optimize(made, trace=lambda name, before, after: again.append(name))
     assert again == []
