@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from amalthea.compiler.passes.common_subexpressions import share_common_subexpressions
 from amalthea.compiler.passes.dead_code import remove_dead_code
+from amalthea.compiler.passes.layouts import choose_layouts
 from amalthea.compiler.passes.loop_reuse import reuse_between_loops
 from amalthea.compiler.passes.loop_sums import sum_after_loops
 from amalthea.compiler.passes.loops import simplify_loops
@@ -32,6 +33,7 @@ PASSES = (
     Pass("simplify", simplify, True),
     Pass("common subexpressions", share_common_subexpressions, True),
     Pass("reassociate", reassociate, False),
+    Pass("layouts", choose_layouts, False),
     Pass("loops", simplify_loops, True),
     Pass("reuse between loops", reuse_between_loops, True),
     Pass("sums after loops", sum_after_loops, False),
