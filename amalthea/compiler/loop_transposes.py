@@ -54,9 +54,12 @@ class TransposeFunction(LoopFunction):
         """The elements that are read in any case, and where in plain sums of loop variables."""
         found: dict[tuple[Value, Index], None] = {}
         stack = [(root.value, self.index(root)) for root in self.roots]
-        roots = set(stack)
+        roots, seen = set(stack), set()
         while stack:
             value, index = stack.pop()
+            if (value, index) in seen:
+                continue
+            seen.add((value, index))
             if isinstance(value, Constant) or value.node is None or (value in self.stored and value not in self.made):
                 if all(isinstance(atom, str) for part in index for atom, _ in part.terms):
                     found[value, index] = None
