@@ -60,7 +60,7 @@ def explain(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Explanation:
             fix='with am.backend_scope("native"): ...',
         )
     compiled = func if isinstance(func, Function) else function(func)
-    graph = compiled.get_graph(*args, **kwargs).expand("primitive", keep=active.kernels)
+    graph = compiled.get_graph(*args, **kwargs).expand("primitive", keep=active.backend.composites)
     passes: list[tuple[str, Graph, Graph]] = []
     optimize(graph, trace=lambda name, before, after: passes.append((name, before, after)))
     kernels: Any = active.backend

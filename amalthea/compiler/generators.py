@@ -7,7 +7,10 @@ from dataclasses import replace
 from math import prod
 from typing import Any
 
-from amalthea.compiler.contraction import Contraction, from_subscripts, with_epilogue
+from amalthea.compiler.attention import Attention
+from amalthea.compiler.attention_backward import attention_gradient_kernel
+from amalthea.compiler.attention_forward import attention_kernel
+from amalthea.compiler.contraction import Contraction, contiguous, from_subscripts, with_epilogue
 from amalthea.compiler.contraction_cache import generated
 from amalthea.compiler.contraction_convolution import (
     convolution,
@@ -213,6 +216,47 @@ def _scatter_update(node: Node, target: Target) -> Made:
     return made
 
 
+def _attention_of(node: Node, inputs: Sequence[Value]) -> Attention | None:
+    """What an attention node computes; `inputs` are query, key, value and the mask if there is one."""
+    query, key, value = (v.spec for v in inputs[:3])
+    batch, queries, heads, size = query.sizes
+    dtype = query.dtype
+    if not dtype.is_floating or dtype.itemsize < 2 or 0 in (*query.sizes, *key.sizes, *value.sizes):
+        return None
+    mask = None
+    if len(inputs) > 3:
+        sizes = inputs[3].spec.sizes
+        steps = [0 if n == 1 else step for n, step in zip(sizes, contiguous(sizes), strict=True)]
+        mask = inputs[3].spec.dtype, (steps[0], steps[1], steps[2], steps[3])
+    return Attention(
+        batch, heads, queries, key.sizes[1], size, value.sizes[3], dtype, node.attrs["scale"],
+        node.attrs["is_causal"], mask,
+    )  # fmt: skip
+
+
+def _attention(node: Node, target: Target) -> Made | None:
+    attention = _attention_of(node, node.inputs)
+    if attention is None:
+        return None
+    made = Made()
+    made.codes.append((attention_kernel(attention, target), [*node.inputs, *node.outputs]))
+    return made
+
+
+def _attention_gradient(node: Node, target: Target) -> Made | None:
+    query, key, value = node.inputs[2:5]
+    attention = _attention_of(node, [query, key, value, *node.inputs[7:]])
+    if attention is None:
+        return None
+    made = Made()
+    code = attention_gradient_kernel(attention, target)
+    sums = []
+    if attention.dtype != attention.wide:
+        sums = [made.buffer(x.spec.size * attention.wide.itemsize) for x in (key, value)]
+    made.codes.append((code, [*node.inputs, *node.outputs, *sums]))
+    return made
+
+
 GENERATORS: dict[str, Callable[[Node, Target], Made | None]] = {
     "max_pooling": _max_pooling,
     "max_pooling_gradient": _max_pooling_gradient,
@@ -223,6 +267,8 @@ GENERATORS: dict[str, Callable[[Node, Target], Made | None]] = {
     "argsort": _argsort,
     "searchsorted": _searchsorted,
     "scatter_update": _scatter_update,
+    "attention": _attention,
+    "attention_gradient": _attention_gradient,
 }
 
 

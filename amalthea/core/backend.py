@@ -7,7 +7,7 @@ import difflib
 import importlib
 import pkgutil
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, NoReturn, Protocol
 
 import numpy as np
@@ -28,6 +28,8 @@ class Backend(Protocol):
     kernels: dict[str, Callable[..., Any]]
     large: int
     """Elements of a tensor from which an eager call of a composite is offered to `compile_eager`."""
+    composites: Collection[str]
+    """Composites that `compile` and `compile_eager` take as they are; all others are opened before."""
 
     def to_array(self, value: Any, dtype: np.dtype | None = None) -> Any:
         """An array of this backend from a NumPy array, a number or another backend's array."""

@@ -68,5 +68,5 @@ def _compile(op: Any, tensors: list[Tensor], arguments: dict[str, Any]) -> Any:
     graph = build(op.name, inputs, result, trace)
     if graph.variables or graph.captures:
         return None
-    program = active.backend.compile_eager(graph.expand("primitive", keep=active.kernels))
+    program = active.backend.compile_eager(graph.expand("primitive", keep=active.backend.composites))
     return None if program is None else (program, graph.structure)

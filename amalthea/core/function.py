@@ -37,7 +37,7 @@ class _Compiled:
         self.variables = graph.variables
         self.targets = [graph.variables[i] for i, _ in graph.updates]
         self.n_outputs = len(graph.outputs)
-        opened = graph.expand("primitive", keep=active.kernels)
+        opened = graph.expand("primitive", keep=active.backend.composites)
         self.read = opened.variables
         self.program: Any = active.backend.compile(opened)
         in_place: Mapping[int, int] = getattr(self.program, "in_place", {})

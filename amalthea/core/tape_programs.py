@@ -151,8 +151,8 @@ def _compile(
         results = [_total([grads[k] for k in keys if k in grads]) for keys in wanted]
     kept = [g for g in results if g is not None]
     graph = _with_used_inputs(build("gradient", inputs, kept, trace), inputs, places)
-    opened = graph.expand("primitive", keep=active.kernels)
-    program = active.backend.compile_eager(opened) or active.backend.interpret(opened)
+    program = active.backend.compile_eager(graph.expand("primitive", keep=active.backend.composites))
+    program = program or active.backend.interpret(graph.expand("primitive"))
     order = iter(range(len(kept)))
     return _Compiled(places, program, [None if g is None else next(order) for g in results], plans)
 

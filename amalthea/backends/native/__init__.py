@@ -30,6 +30,7 @@ class NativeBackend(NumpyBackend):
 
     name = "native"
     large = 1 << 14
+    composites = ("attention", "attention_gradient")
 
     def __init__(self) -> None:
         super().__init__()

@@ -20,6 +20,7 @@ CALL = 1_000.0  # of a kernel
 PROGRAM = 10_000.0  # of a program
 INTEGER_PRODUCT, HALF_PRODUCT = 2.0, 0.05  # for a product and sum in a contraction without BLAS
 CONVOLUTION_PRODUCT, PATCH = 0.1, 1.0  # the same in a convolution, and for an element copied into a patch
+SCORE = 4.0  # in attention, for a query and a key of a head
 
 ELEMENT = {
     "erf": 30.0,
@@ -55,6 +56,9 @@ def _node(node: Node) -> float:
         return CALL + _contraction(node)
     if name in CONVOLUTIONS:
         return CALL + _convolution(node)
+    if name in ("attention", "attention_gradient"):
+        query, key = node.inputs[0 if name == "attention" else 2 :][:2]
+        return CALL + SCORE * prod(query.spec.sizes[:3]) * key.spec.sizes[1]
     size = max((value.spec.size for value in (*node.inputs, *node.outputs)), default=0)
     if name in ("max_pooling", "max_pooling_gradient"):
         return CALL + ELEMENT[name] * size * prod(node.attrs["size"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ class NumpyBackend:
     name = "numpy"
     array_type = np.ndarray
     large = sys.maxsize
+    composites: Collection[str] = ()
 
     def __init__(self) -> None:
         self.bare_kernels: dict[str, Callable[..., Any]] = {}
