@@ -1,14 +1,14 @@
 """Loops and branches as code: each graph inside is a routine, and threads together call it step by step.
 
 Nothing is copied from step to step. Sequences and stacked results are pointers that advance. A carried value is read
-where the step before wrote it: in its slot of a stacked result if it is stacked too, or else in one of two buffers in
-turn, of which one is the result, so that the last step writes there.
+where the step before wrote it: in its slot of a stacked result if it is stacked too, in the very memory of the value
+before it if the body allows that, or else in one of two buffers in turn, of which one is the result.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -38,18 +38,24 @@ CONTROL = frozenset({"scan_loop", "loop", "branch"})
 
 _FAULTS = ("faults", 0)
 
-Planner = Callable[[Graph, Sequence[Value]], "Routine"]
+Planner = Callable[[Graph, Sequence[Value], Mapping[int, int]], "Routine"]
 
 
-def generate_control(node: Node, plan: Planner) -> Made | None:
+def generate_control(node: Node, plan: Planner, replaced: Mapping[Value, int]) -> tuple[Made, set[Value]] | None:
     """The function of a loop or a branch; None if a step inside has no generated code.
 
     Args:
         node: a call of one of the primitives `CONTROL`.
-        plan: plans a graph that writes the given values.
+        plan: plans a graph that writes the given values, with the updates that it may make in place.
+        replaced: outputs that may take the memory of the node's input of this place, which nothing else reads.
+
+    Returns:
+        The code, and the outputs that do take that memory.
     """
     kind = {"scan_loop": _Scan, "loop": _Loop, "branch": _Branch}[node.op.name]
-    return kind(node, plan).made()
+    made = kind(node, plan, replaced)
+    result = made.made()
+    return None if result is None else (result, made.taken)
 
 
 @dataclass
@@ -70,8 +76,9 @@ def _carries(node: Node, body: Graph) -> list[_Carry]:
 class _ControlFlow:
     """What the three have in common: the function in the making, its parameters and the routines that it calls."""
 
-    def __init__(self, node: Node, plan: Planner) -> None:
-        self.node, self.plan = node, plan
+    def __init__(self, node: Node, plan: Planner, replaced: Mapping[Value, int]) -> None:
+        self.node, self.plan, self.replaced = node, plan, replaced
+        self.taken: set[Value] = set()  # outputs in the memory of an input
         self.result = Made()
         self.parameters: list[Parameter] = []
         self.names: dict[Parameter, str] = {}
@@ -133,9 +140,9 @@ class _ControlFlow:
 
     # Tools
 
-    def add(self, label: str, graph: Graph, outputs: Sequence[Value]) -> bool:
+    def add(self, label: str, graph: Graph, outputs: Sequence[Value], updates: Mapping[int, int] | None = None) -> bool:
         """Plan a routine; whether all its steps have code."""
-        routine = self.plan(graph, outputs)
+        routine = self.plan(graph, outputs, updates or {})
         if not routine.native:
             return False
         self.routines.append((label, routine, routine.code(label)))
@@ -182,16 +189,44 @@ class _Carried(_ControlFlow):
     """A loop: the places of carried values, step by step."""
 
     carries: list[_Carry]
+    in_place: dict[Value, _Carry]  # values that a step writes in the memory of the carried value before it
 
-    def alternate(self, values: Sequence[Value]) -> None:
-        """Ask for a second buffer for each of these values, which the steps write."""
+    def add_body(self, body: Graph, outputs: Sequence[Value], carried: Sequence[Value]) -> bool:
+        """Plan the body. It writes `outputs`; those of them that are `carried` get memory here.
+
+        They stay in one place if nothing else is carried from them and the body can overwrite the value before, and
+        alternate between two buffers if not.
+        """
+        afters = [carry.after for carry in self.carries]
+        places = {c.after: i for i, c in enumerate(self.carries) if afters.count(c.after) == 1}
+        updates = {i: places[v] for i, v in enumerate(outputs[: len(carried)]) if v in places}
+        if not self.add("body", body, outputs, updates):
+            return False
+        routine = self.routines[-1][1]
+        self.in_place = {outputs[i]: self.carries[place] for i, place in routine.in_place.items()}
         owners = {carry.after: carry.last for carry in reversed(self.carries)}
-        self.buffers = {value: (owners[value], self.result.buffer(_bytes(value))) for value in values}
+        moving = [value for value in carried if value not in self.in_place]
+        self.buffers = {value: (owners[value], self.result.buffer(_bytes(value))) for value in moving}
+        inputs = {carry.last: i for i, carry in enumerate(self.carries)}
+        self.taken = {out for out, place in self.replaced.items() if inputs.get(out) == place}
+        return True
 
-    def in_turn(self, value: Value, even: str) -> str:
-        """Of the two buffers of a value the one that is its result if `even` (an i1) holds."""
+    def settle(self) -> None:
+        """Before the first step: put what stays in one place there."""
+        moved = [carry for carry in self.in_place.values() if carry.last not in self.taken]
+        for carry in moved:
+            self.copy(carry.inner, self.pointer(carry.first), self.pointer(carry.last))
+        if moved:
+            self.meet()
+
+    def in_turn(self, value: Value, step: str) -> str:
+        """Of the two buffers of a value the one that a step writes. The first step does not write to the result.
+
+        For the result may be the memory of the first value.
+        """
         result, spare = self.buffers[value]
-        return self.e.value(f"select i1 {even}, ptr {self.pointer(result)}, ptr {self.pointer(spare)}")
+        odd = self.e.value(f"icmp ne i64 {self.e.value(f'and i64 {step}, 1')}, 0")
+        return self.e.value(f"select i1 {odd}, ptr {self.pointer(result)}, ptr {self.pointer(spare)}")
 
     def written(self, value: Value, step: str) -> str:
         """Where a step (its number is LLVM's name, or digits) writes a value that is carried to the next."""
@@ -202,6 +237,8 @@ class _Carried(_ControlFlow):
         first = self.pointer(carry.first)
         if carry.after is carry.inner:
             return first
+        if carry.after in self.in_place:
+            return self.pointer(carry.last)
         written = self.written(carry.after, self.e.value(f"sub i64 {step}, 1"))
         at_first = self.e.value(f"icmp eq i64 {step}, 0")
         return self.e.value(f"select i1 {at_first}, ptr {first}, ptr {written}")
@@ -223,9 +260,12 @@ class _Scan(_Carried):
         stacked = [*body.outputs[n:], *([c.inner for c in self.carries] if attrs["save"] else [])]
         self._stacks = list(zip(stacked, node.outputs[n:], strict=True))
         self._choose()
-        if not self.add("body", body, [value for value, _ in self.writes]):
+        outputs = [value for value, _ in self.writes]
+        carried = [v for v, out in self.writes if out is None and v not in self.shifted]
+        if not self.add_body(body, outputs, carried):
             return False
-        self.alternate([v for v, out in self.writes if out is None and v not in self.shifted])
+        if self.length == 1:  # it would write the result while it reads the first value
+            self.taken -= {carry.last for carry, _ in self.shifted.values()}
         return True
 
     def _choose(self) -> None:
@@ -245,12 +285,14 @@ class _Scan(_Carried):
                 self.shifted[carry.after] = (carry, out)
         moved = {carry.inner for carry, _ in self.shifted.values()}
         afters = dict.fromkeys(c.after for c in self.carries if c.after is not c.inner and c.after not in self.slots)
-        self.writes: list[tuple[Value, Value | None]] = [(value, None) for value in afters]
+        ordered = sorted(afters, key=lambda value: value in self.shifted)
+        self.writes: list[tuple[Value, Value | None]] = [(value, None) for value in ordered]
         self.writes += [(v, o) for v, o in self._stacks if v not in moved or self.slots[v] is not o]
 
     def emit(self) -> None:
         e, n = self.e, self.length
         if n:
+            self.settle()
             for carry, whole in self.shifted.values():
                 self.copy(carry.inner, self.pointer(carry.first), self._slot(whole, carry.inner, "0"))
             e.loop("0", str(n), 1, self._step)
@@ -262,7 +304,8 @@ class _Scan(_Carried):
             self.leave_on_fault(leave)
         for carry in self.carries:
             source = self._final(carry)
-            if source != self.pointer(carry.last):
+            stays = source == self.pointer(carry.first) and carry.last in self.taken
+            if source != self.pointer(carry.last) and not stays:
                 self.copy(carry.inner, source, self.pointer(carry.last))
 
     def _step(self, i: str, _: list[str]) -> list[str]:
@@ -287,6 +330,8 @@ class _Scan(_Carried):
 
     def written(self, value: Value, step: str) -> str:
         e = self.e
+        if value in self.in_place:
+            return self.pointer(self.in_place[value].last)
         if value in self.slots:
             return self._slot(self.slots[value], value, step)
         if value in self.shifted:
@@ -294,8 +339,10 @@ class _Scan(_Carried):
             following = self._slot(out, value, e.value(f"add i64 {step}, 1"))
             at_last = e.value(f"icmp eq i64 {step}, {self.length - 1}")
             return e.value(f"select i1 {at_last}, ptr {self.pointer(carry.last)}, ptr {following}")
-        left = e.value(f"sub i64 {self.length - 1}, {step}")
-        return self.in_turn(value, e.value(f"icmp eq i64 {e.value(f'and i64 {left}, 1')}, 0"))
+        if self.length % 2:  # count so that the last step writes the result, unless that is the first value's memory
+            alone = self.buffers[value][0] not in self.taken
+            step = e.value(f"add i64 {step}, 1") if alone else step
+        return self.in_turn(value, step)
 
     def _final(self, carry: _Carry) -> str:
         """Where the last carried value is when the loop has ended."""
@@ -304,8 +351,12 @@ class _Scan(_Carried):
             return self.pointer(carry.first)
         if value in self.slots:
             return self._slot(self.slots[value], value, str(self.length - 1))
-        owner = self.shifted[value][0].last if value in self.shifted else self.buffers[value][0]
-        return self.pointer(owner)
+        if value in self.shifted:
+            return self.pointer(self.shifted[value][0].last)
+        if value in self.in_place:
+            return self.pointer(carry.last)
+        result, spare = self.buffers[value]
+        return self.pointer(spare if self.length % 2 and result in self.taken else result)
 
     def note(self) -> str:
         return f"{self.length} steps"
@@ -323,14 +374,14 @@ class _Loop(_Carried):
         self.carries = _carries(node, body)
         self.constants = node.inputs[n:]
         self.writes = list(dict.fromkeys(c.after for c in self.carries if c.after is not c.inner))
-        if not (self.add("test", test, test.outputs[:1]) and self.add("body", body, self.writes)):
+        if not (self.add("test", test, test.outputs[:1]) and self.add_body(body, self.writes, self.writes)):
             return False
-        self.alternate(self.writes)
         self.going = self.result.buffer(1)
         return dtypes.is_bool(test.outputs[0].spec.dtype)
 
     def emit(self) -> None:
         e = self.e
+        self.settle()
         head, then, done = e.block("head"), e.block("body"), e.block("done")
         before = e.current
         e.jump(head)
@@ -353,6 +404,8 @@ class _Loop(_Carried):
         e.jump(head)
         e.label(done)
         for carry, source in zip(self.carries, inputs, strict=True):
+            if source == self.pointer(carry.last) or (carry.after is carry.inner and carry.last in self.taken):
+                continue
             copy, after = e.block("copy"), e.block("copied")
             e.branch(e.value(f"icmp ne ptr {source}, {self.pointer(carry.last)}"), copy, after)
             e.label(copy)
@@ -361,7 +414,7 @@ class _Loop(_Carried):
             e.label(after)
 
     def written(self, value: Value, step: str) -> str:
-        return self.in_turn(value, self.e.value(f"icmp eq i64 {self.e.value(f'and i64 {step}, 1')}, 0"))
+        return self.pointer(self.in_place[value].last) if value in self.in_place else self.in_turn(value, step)
 
 
 class _Branch(_ControlFlow):

@@ -16,7 +16,7 @@ from amalthea.compiler.copying import copy_code
 from amalthea.compiler.emitter import Emitter
 from amalthea.compiler.epilogues import pointwise_work
 from amalthea.compiler.fusion import Fusion, NodeStep
-from amalthea.compiler.generators import continues, generate_node
+from amalthea.compiler.generators import Made, continues, generate_node
 from amalthea.compiler.index_checks import IndexCheck, check_code
 from amalthea.compiler.kernel_code import (
     CALLS_ONLY,
@@ -124,8 +124,9 @@ class Routine:
             sums = accumulator(node.inputs[0].spec.dtype)
             work = pointwise_work(node.outputs[0], kernel.roots, kernel.stored, self.stored, self.base, sums)
             writes = list(work.results)
+        in_place: dict[Value, Value] = {}
         if node.op.name in CONTROL:
-            made = generate_control(node, lambda graph, outputs: Routine(graph, self.target, outputs))
+            made, in_place = self._control(node)
         else:
             made = generate_node(node, self.target, work)
         if made is None:
@@ -139,7 +140,19 @@ class Routine:
         codes: list[tuple[KernelCode, list[Key]]] = [(code, [resolved(p) for p in keys]) for code, keys in made.codes]
         self.checks += [check for code, _ in codes for _, part in getattr(code, "inside", ()) for check in part.checks]
         reads = {p for _, parameters in codes for p in parameters if isinstance(p, Value)} - set(writes)
-        return self._settled(Step(codes, None, reads, writes, made.scratch))
+        return self._settled(Step(codes, None, reads, writes, made.scratch), in_place)
+
+    def _control(self, node: Node) -> tuple[Made | None, dict[Value, Value]]:
+        """The code of a loop or a branch, and the outputs that it writes in the memory of an input."""
+        given = [self.base(value) for value in node.inputs]
+        old = {out: self._replaceable[out] for out in node.outputs if out in self._replaceable}
+        replaced = {out: given.index(value) for out, value in old.items() if given.count(value) == 1}
+
+        def routine(graph: Graph, outputs: Sequence[Value], updates: Mapping[int, int]) -> Routine:
+            return Routine(graph, self.target, outputs, updates)
+
+        found = generate_control(node, routine, replaced)
+        return (None, {}) if found is None else (found[0], {out: old[out] for out in found[1]})
 
     def _copy_outputs(self, first: Container[int]) -> list[Step]:
         """Choose the outputs that steps write themselves, those of the places `first` before others.

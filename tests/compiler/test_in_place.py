@@ -290,3 +290,65 @@ def test_a_program_called_by_itself_keeps_its_inputs(state):
     (again,) = program(arrays, {at})
     assert again is arrays[at] and out == 0
     np.testing.assert_array_equal(again, result)
+
+
+STEPS = {
+    "one_place": lambda v, w, x: (v * 0.5 + x, w + v),
+    "two_buffers": lambda v, w, x: (ops.matmul(v, x) * 0.1, w + v),
+    "they_change_places": lambda v, w, x: (w, v),
+    "one_becomes_the_other": lambda v, w, x: (w, w + x),
+    "both_the_same": lambda v, w, x: ((v + w) * 0.5, (v + w) * 0.5),
+    "one_stays": lambda v, w, x: (v, w * 0.5 + v),
+    "replaced": lambda v, w, x: (x, w + x),
+    "rows_move": lambda v, w, x: (ops.flip(v, axis=0) + x, ops.transpose(w)),
+}
+
+
+@pytest.mark.parametrize("kind", ["while", "scan", "stacked", "old_stacked"])
+@pytest.mark.parametrize("name", STEPS)
+def test_loops_that_assign_variables(name, kind):
+    shape = (160, 160)
+    x = normal(1, shape)
+
+    def run(state, other, x, count):
+        def step():
+            old, (new, rest) = state.value, STEPS[name](state.value, other.value, x)
+            state.assign(new)
+            other.assign(rest)
+            return {"stacked": new, "old_stacked": old}.get(kind, x[0])
+
+        if kind == "while":
+            ops.while_loop(lambda i: i < count, lambda i: (step(), i + 1)[1], np.int32(0))
+            return count
+        return ops.scan(lambda c, _: (c, step()), (), None, length=count)[1]
+
+    for count in (0, 1, 2, 3):
+        found = {}
+        for backend in ("numpy", "native"):
+            with am.backend_scope(backend):
+                state, other = am.Variable(normal(0, shape)), am.Variable(normal(2, shape))
+                loop = am.function(lambda x, c=count, s=state, o=other: run(s, o, x, c))
+                results = [np.array(loop(x)) for _ in range(2)]
+                found[backend] = [*results, state.numpy(), other.numpy()]
+        for got, want in zip(found["native"], found["numpy"], strict=True):
+            np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
+
+
+def test_a_loop_of_steps_copies_no_state(state):
+    @am.function
+    def steps(x, count):
+        def step(i):
+            state.assign(state * 0.5 + x)
+            return i + 1
+
+        return ops.while_loop(lambda i: i < count, step, np.int32(0))
+
+    steps(normal(1), np.int32(1))
+    before, want = place(state), state.numpy()
+    steps(normal(1), np.int32(3))
+    for _ in range(3):
+        want = want * np.float32(0.5) + normal(1)
+    assert place(state) == before
+    np.testing.assert_allclose(state.numpy(), want, rtol=1e-5)
+    ((compiled,),) = steps._compiled.values()
+    assert compiled.program.routine.arena_size < state.size  # there is no second copy of the state
