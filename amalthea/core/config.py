@@ -139,11 +139,11 @@ def fast_math() -> bool:
 def set_fast_math(enabled: bool) -> None:
     """Let compiled code of the `native` backend compute arithmetic faster than IEEE 754 says.
 
-    Sums and products may then be taken in another order, a product and a sum rounded once, a division be a product with
-    the reciprocal, the sign of zero be lost, and `maximum`, `minimum` and what is made of them (`relu`, `clip`) may drop
-    a NaN. Infinities stay what they are, so masks of -inf keep their meaning, and the elementary functions keep their
-    accuracy. Without it, the default, NaN and infinity propagate as IEEE 754 says and only sums are taken in another
-    order. What was compiled before is compiled again when it is next called.
+    Sums and products may then be taken in another order, a product and a sum rounded once, a division be a product
+    with the reciprocal, the sign of zero be lost, and `maximum`, `minimum` and what is made of them (`relu`, `clip`)
+    may drop a NaN. Infinities stay what they are, so masks of -inf keep their meaning, and the elementary functions
+    keep their accuracy. Without it, the default, NaN and infinity propagate as IEEE 754 says and only sums are taken
+    in another order. What was compiled before is compiled again when it is next called.
 
     >>> set_fast_math(False)
     """
@@ -163,9 +163,9 @@ def set_autotune(enabled: bool) -> None:
     """Choose how to cut each contraction (matrix product, convolution, einsum) by measuring instead of by a cost model.
 
     The `native` backend then compiles several versions of every contraction that it meets for the first time, runs
-    each on this machine with as many threads as programs have, and keeps the fastest; that takes about a second for each
-    and is shown as it goes. What was found is kept on disk, by contraction, processor and threads. What was compiled
-    before is compiled again when it is next called.
+    each on this machine with as many threads as programs have, and keeps the fastest; that takes about a second for
+    each and is shown as it goes. What was found is kept on disk, by contraction, processor and threads. What was
+    compiled before is compiled again when it is next called.
 
     >>> set_autotune(False)
     """
