@@ -20,10 +20,12 @@ from amalthea.core.spec import TensorSpec
 from amalthea.core.tensor import KerasTensor, Tensor, array_of, wrap
 from amalthea.core.tracing import Trace
 
-KEPT = 1024  # programs, and calls known not to be worth one
+KEPT, KNOWN = 128, 8192  # programs, some hundred kilobytes each, and calls known not to be worth one
 
 _programs: dict[Any, Any] = {}
+_plain: dict[Any, None] = {}
 dtypes.when_floatx_changes(_programs.clear)
+dtypes.when_floatx_changes(_plain.clear)
 
 
 def compiled_call(op: Any, tensors: list[Tensor], arguments: dict[str, Any]) -> Any:
@@ -42,14 +44,17 @@ def compiled_call(op: Any, tensors: list[Tensor], arguments: dict[str, Any]) -> 
             tree_key(arguments),
             tuple([(t.shape, t._array.dtype) for t in tensors]),
         )
-        known = key in _programs
+        found = _programs.get(key)
+        if found is None and key in _plain:
+            return None
     except TypeError:  # an argument that cannot be hashed
         return None
-    if not known:
-        if len(_programs) >= KEPT:
-            _programs.clear()
-        _programs[key] = _compile(op, tensors, arguments)
-    found = _programs[key]
+    if found is None:
+        found = _compile(op, tensors, arguments)
+        kept, most = (_plain, KNOWN) if found is None else (_programs, KEPT)
+        if len(kept) >= most:
+            kept.clear()
+        kept[key] = found
     if found is None:
         return None
     program, structure = found

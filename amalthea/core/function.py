@@ -25,6 +25,9 @@ from amalthea.core.variable import Variable, trainability_epoch
 
 _WARN_AFTER = 8
 
+KEPT = 256
+"""Signatures of a function whose programs are kept, some hundred kilobytes each; the oldest goes."""
+
 
 class _Compiled:
     """A graph, its program on one backend, and the variables it was traced with.
@@ -197,6 +200,9 @@ class Function:
                 fix="pass numbers, strings and tuples, or tensors",
             )
         if entries is None:
+            if len(self._compiled) >= KEPT:
+                for old in self._compiled.pop(next(iter(self._compiled))):
+                    self._derivatives.pop(old.graph, None)
             entries = self._compiled[key] = []
         for entry in entries:
             if entry.current():

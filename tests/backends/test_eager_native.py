@@ -82,6 +82,7 @@ def compiled(monkeypatch):
 
     monkeypatch.setattr(type(BACKEND), "compile_eager", counted)
     eager_programs._programs.clear()
+    eager_programs._plain.clear()
     with am.backend_scope("native"):
         yield made
     eager_programs._programs.clear()

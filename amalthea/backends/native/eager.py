@@ -21,7 +21,7 @@ from amalthea.core.trace import trace
 SMALL = 1 << 9
 """Elements of the first operand below which nothing pays; such a call costs a tenth of a microsecond more."""
 
-KEPT = 1024  # programs of an op, and calls known not to be worth one
+KEPT, KNOWN = 32, 1024  # programs of an op, some hundred kilobytes each, and calls known not to be worth one
 
 Kernel = Callable[..., Any]
 Compile = Callable[[Graph], Callable[[Sequence[np.ndarray]], list[np.ndarray]] | None]
@@ -36,16 +36,19 @@ def eager_kernel(name: str, kernel: Kernel, compile_eager: Compile) -> Kernel:
         compile_eager: makes a program, or None where NumPy is as good.
     """
     programs: dict[Any, Any] = {}
+    plain: dict[Any, None] = {}
 
     def call(*arrays: np.ndarray, **attrs: Any) -> Any:
         if arrays[0].size < SMALL:
             return kernel(*arrays, **attrs)
         key = (code_settings(), *attrs.values(), *[(array.shape, array.dtype) for array in arrays])
-        program = programs.get(key, programs)
-        if program is programs:
-            if len(programs) >= KEPT:
-                programs.clear()
-            program = programs[key] = compile_eager(_graph(name, arrays, attrs))
+        program = programs.get(key)
+        if program is None and key not in plain:
+            program = compile_eager(_graph(name, arrays, attrs))
+            kept, most = (plain, KNOWN) if program is None else (programs, KEPT)
+            if len(kept) >= most:
+                kept.clear()
+            kept[key] = program
         return kernel(*arrays, **attrs) if program is None else program(arrays)[0]
 
     def contract(x: np.ndarray, y: np.ndarray, *, subscripts: str) -> Any:
