@@ -236,17 +236,15 @@ def sources(node: Node, index: Index) -> list[tuple[Value, Index]]:
     return [(value, broadcast_index(index, value.spec.sizes)) for value in node.inputs]
 
 
-def computed(node: Node, index: Index) -> list[Affine]:
-    """The sums that code for the element at `index` computes besides addresses: in tests, or as its value."""
-    if node.op.name == "iota":
-        return [index[0]]
+def tests(node: Node, index: Index) -> list[Test]:
+    """On which it depends what the element at `index` is."""
     if node.op.name in CHOICES:
-        return [test.index for part in parts(node, index) for test in part.tests]
+        return [test for part in parts(node, index) for test in part.tests]
     return []
 
 
 def reads(node: Node, index: Index) -> list[tuple[Value, Index]]:
     """`sources` and the elements that their indices are looked up in."""
     found = sources(node, index)
-    places = [part for _, where in found for part in where] + computed(node, index)
+    places = [part for _, where in found for part in where] + [test.index for test in tests(node, index)]
     return [*found, *((at.value, at.index) for at in lookups(places))]

@@ -12,13 +12,13 @@ from amalthea.compiler import elementwise
 from amalthea.compiler.affine import Affine, Index, offset, within
 from amalthea.compiler.emitter import Emitter, literal, llvm_type
 from amalthea.compiler.fusion import place_in, weight
-from amalthea.compiler.indexing import computed, reads
+from amalthea.compiler.indexing import Test, reads, tests
 from amalthea.compiler.kernel_code import PLACEHOLDER, KernelCode, finished
 from amalthea.compiler.loop_elements import Elements
 from amalthea.compiler.loops import LoopKernel, Root
 from amalthea.compiler.reductions import accumulator, combine, identity
 from amalthea.core import dtypes
-from amalthea.core.node import Constant
+from amalthea.core.node import Constant, Node
 from amalthea.core.value import Value
 
 SHORT = 32
@@ -46,6 +46,7 @@ class LoopFunction(Elements):
         self.reads: dict[Value, list[Affine]] = {}  # the memory that is read, and where
         self.in_place: dict[Value, Value] = {}  # values that are stored in the memory of one that is read
         self.indices: list[Affine] = []  # all indices that the code computes
+        self.tests: list[Test] = []  # on which it depends what an element is made of
         self.operations = 0  # arithmetic per element; a function counts as some
         for root in self.roots:
             self._collect(root)
@@ -54,6 +55,8 @@ class LoopFunction(Elements):
         self.known: list[dict[tuple[Value, Index], str]] = [{}]
         self.row_values: dict[Value, str] = {}
         self.stage = 0
+        self.ranges: dict[str, tuple[int, int]] = {}
+        self.residue: tuple[str, int, int] | None = None
         self.short = 0  # loops marked as such
 
     def begin(self, outputs: Sequence[Root], scratch: int = 0) -> None:
@@ -84,7 +87,7 @@ class LoopFunction(Elements):
         self.operations += weight(root.value.node)
         stack = self._inputs_of(root)
         if not root.reduces:
-            self.indices += computed(root.value.node, self.index(root))
+            self._compute(root.value.node, self.index(root))
         seen = set()
         while stack:
             value, index = stack.pop()
@@ -99,8 +102,15 @@ class LoopFunction(Elements):
                     self._read(self.base(value), value, index)
             else:
                 self.operations += weight(value.node)
-                self.indices += computed(value.node, index)
+                self._compute(value.node, index)
                 stack.extend(reads(value.node, index))
+
+    def _compute(self, node: Node, index: Index) -> None:
+        found = tests(node, index)
+        self.tests += found
+        self.indices += [test.index for test in found]
+        if node.op.name == "iota":
+            self.indices.append(index[0])
 
     def _inputs_of(self, root: Root) -> list[tuple[Value, Index]]:
         node = root.value.node

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from amalthea.compiler import elementwise
-from amalthea.compiler.affine import Affine, Atom, Index, Lookup, Quotient, offset
+from amalthea.compiler.affine import Affine, Atom, Index, Lookup, Quotient, Remainder, offset
 from amalthea.compiler.emitter import Emitter, literal, llvm_type
-from amalthea.compiler.indexing import CHOICES, MOVES, Part, parts, reads, sources
+from amalthea.compiler.indexing import CHOICES, MOVES, Part, Test, parts, reads, sources
 from amalthea.compiler.loops import Root
 from amalthea.compiler.random_bits import threefry_word
 from amalthea.core.node import Constant, Node
@@ -26,6 +26,8 @@ class Elements:
         known: elements that have been computed, in scopes.
         row_values: the values that belong to the current row and column.
         stage: the pass over the inner axes that is being written.
+        ranges: what is known of loop variables in the code being written: from, and to before.
+        residue: (variable, by, rest): the variable is `by` times that of `turn_of(variable)`, plus `rest`.
     """
 
     e: Emitter
@@ -38,6 +40,8 @@ class Elements:
     known: list[dict[tuple[Value, Index], str]]
     row_values: dict[Value, str]
     stage: int
+    ranges: dict[str, tuple[int, int]]
+    residue: tuple[str, int, int] | None
 
     def element(self, value: Value, index: Index) -> str:
         """The LLVM value of an element."""
@@ -80,6 +84,7 @@ class Elements:
     def _chosen(self, value: Value, cases: Sequence[Part]) -> str:
         """The element of the first case whose tests hold, found by branches, or by selects where that is safe."""
         e, kind = self.e, llvm_type(value.spec.dtype)
+        cases = self._possible(cases)
         branches = not all(case.value is None or self._is_safe(case.value, case.index) for case in cases)
         found: list[tuple[str, str]] = []  # condition or block, and value
         done = e.block("chosen")
@@ -114,6 +119,52 @@ class Elements:
         for condition, result in reversed(found):
             chosen = e.value(f"select i1 {condition}, {kind} {result}, {kind} {chosen}")
         return chosen
+
+    def _possible(self, cases: Sequence[Part]) -> list[Part]:
+        """The cases that there are where this code runs, without the tests that always hold."""
+        found = []
+        for case in cases:
+            verdicts = {test: self._verdict(test) for test in case.tests}
+            if False not in verdicts.values():
+                tests = tuple(test for test, verdict in verdicts.items() if verdict is None)
+                found.append(Part(tests, case.value, case.index, case.fill))
+                if not tests:
+                    break
+        return found
+
+    def _verdict(self, test: Test) -> bool | None:
+        """Whether a test holds for all that a variable can be here, or for nothing of it; None if neither is known."""
+        terms = [term for term in test.index.terms if term[0] not in self.replaced]
+        if len(terms) != 1 or terms[0][1] != 1:
+            return None
+        atom, bounds = terms[0][0], None
+        if isinstance(atom, Remainder):
+            known = self._divided(atom)
+            bounds = None if known is None else (known[1], known[1] + 1)
+        elif isinstance(atom, str):
+            bounds = self.ranges.get(atom)
+        if bounds is None:
+            return None
+        low, high = (bound + test.index.constant for bound in bounds)
+        if test.low <= low and high <= test.high:
+            return True
+        return False if high <= test.low or test.high <= low else None
+
+    def _divided(self, atom: Quotient | Remainder) -> tuple[Affine, int] | None:
+        """Quotient and remainder of a division that what is known of a variable settles."""
+        if self.residue is None or self.residue[1] != atom.by:
+            return None
+        variable, by, rest = self.residue
+        terms = [(a, f) for a, f in atom.index.terms if a not in self.replaced]
+        if any(f % by for a, f in terms if a != variable):
+            return None
+        factor = dict(terms).get(variable, 0)
+        whole, left = divmod(factor * rest + atom.index.constant, by)
+        total = Affine.of(turn_of(variable)) * factor + whole
+        for a, f in terms:
+            if a != variable:
+                total = total + Affine.of(a) * (f // by)
+        return total, left
 
     def _holds(self, case: Part) -> str | None:
         """An i1, whether all tests hold; None for a case without."""
@@ -153,6 +204,9 @@ class Elements:
             at = e.value(f"select i1 {e.value(f'icmp slt i64 {at}, 0')}, i64 {wrapped}, i64 {at}")
             at = e.call("i64", "llvm.smax.i64", ("i64", at), ("i64", "0"))
             return e.call("i64", "llvm.smin.i64", ("i64", at), ("i64", str(atom.high)))
+        known = self._divided(atom)
+        if known is not None:
+            return self._number(known[0]) if isinstance(atom, Quotient) else str(known[1])
         how = "udiv" if isinstance(atom, Quotient) else "urem"
         return e.value(f"{how} i64 {self._number(atom.index)}, {atom.by}")
 
@@ -166,3 +220,8 @@ class Elements:
 
     def _store(self, value: Value, index: Index, result: str) -> None:
         self.e.line(f"store {llvm_type(value.spec.dtype)} {result}, ptr {self._address(value, value, index)}")
+
+
+def turn_of(variable: str) -> str:
+    """The name of the variable that counts the turns of a loop which takes several steps of a variable at once."""
+    return f"{variable}'"

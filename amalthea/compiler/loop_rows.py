@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 
-from amalthea.compiler.affine import Index, offset
+from amalthea.compiler.affine import Index, Quotient, offset, within
 from amalthea.compiler.emitter import llvm_type
 from amalthea.compiler.kernel_code import KernelCode
 from amalthea.compiler.loop_code import Base, Loop, LoopFunction, size_of
+from amalthea.compiler.loop_elements import turn_of
 from amalthea.compiler.loops import FEW_ROWS, PARTS, SMALLEST_PART, LoopKernel, Root
 from amalthea.core.value import Value
 
+NONE: Loop = ("", 1)
+MOST_CODE = 256
+"""Pieces of a loop times the values made in it: where there are more, elements are told apart one by one."""
 RUN, TURNS = 4096, 512
 """How many elements of an innermost loop, and how many turns of one around it, are summed before the sum is added to
 another one: so the error of a long sum grows with the length of these and with the number of them, not with its own."""
@@ -35,15 +40,41 @@ class EachFunction(LoopFunction):
         rows = [(f"r{i}", size) for i, size in enumerate(kernel.rows)]
         inner = [(f"i{i}", size) for i, size in enumerate(kernel.inner)]
         loops = self.merged([*rows, *inner])
-        self.outer, self.last = loops[:-1], loops[-1:]
+        self.outer, self.last = loops[:-1], loops[-1] if loops else NONE
+        self.pieces = self._pieces(self.last)
+        self.steps = self._steps()
         self.begin(self.roots)
+
+    def _pieces(self, loop: Loop) -> list[tuple[int, int]]:
+        """The stretches of a loop in each of which elements are made alike: one part of a concatenation each."""
+        name, size = loop
+        ends = {0, size}
+        for test in self.tests:
+            terms = [term for term in test.index.terms if term[0] not in self.replaced]
+            if terms == [(name, 1)]:
+                ends |= {min(max(bound - test.index.constant, 0), size) for bound in (test.low, test.high)}
+        bounds = sorted(ends)
+        if len(bounds) * len(self.roots) > MOST_CODE:
+            return [(0, size)]
+        return list(itertools.pairwise(bounds)) or [(0, size)]
+
+    def _steps(self) -> int:
+        """How many elements of the last loop one turn computes: two where they share something, as random words do."""
+        name, size = self.last
+        halves = any(
+            isinstance(atom, Quotient) and atom.by == 2 and dict(atom.index.terms).get(name, 0) % 2
+            for index in self.indices
+            for part in within(index)
+            for atom, _ in part.terms
+        )
+        return 2 if halves and size % 2 == 0 and len(self.pieces) == 1 else 1
 
     def run(self) -> KernelCode:
         """The function."""
-        rows, length = size_of(self.outer), size_of(self.last)
+        rows, length = size_of(self.outer), self.last[1] // self.steps
         if not self.outer:
             self._along("%lo", "%hi")
-            return self.code("each", length, length)
+            return self.code("each", length, self.last[1])
         parts = max(1, min(PARTS // max(rows, 1), length // SMALLEST_PART)) if rows < FEW_ROWS else 1
 
         def unit(flat: str, _: list[str]) -> list[str]:
@@ -53,20 +84,41 @@ class EachFunction(LoopFunction):
             return []
 
         self.e.loop("%lo", "%hi", 1, unit)
-        return self.code("each", rows * parts, rows * length)
+        return self.code("each", rows * parts, rows * self.last[1])
 
     def _along(self, start: str, stop: str) -> None:
-        def body(i: str, _: list[str]) -> list[str]:
-            if self.last:
-                self.variables[self.last[0][0]] = i
-            self.known = [{}]
-            # What is stored in place of something else must not be read after that.
-            made = [self.element(root.value, self.index(root)) for root in self.roots]
-            for root, value in zip(self.roots, made, strict=True):
-                self._store_root(root, value)
-            return []
+        """The last loop, from some of its steps to others."""
+        e = self.e
+        for low, high in self.pieces:
+            begin, end = start, stop
+            if len(self.pieces) > 1:
+                self.ranges = {self.last[0]: (low, high)}
+                whole = start == "0" and stop == str(self.last[1])
+                begin = str(low) if whole else e.call("i64", "llvm.smax.i64", ("i64", start), ("i64", str(low)))
+                end = str(high) if whole else e.call("i64", "llvm.smin.i64", ("i64", stop), ("i64", str(high)))
+            self.innermost(begin, end, self._step)
 
-        self.innermost(start, stop, body)
+    def _step(self, turn: str, _: list[str]) -> list[str]:
+        """The elements of one turn of the last loop."""
+        made = []
+        for rest in range(self.steps):
+            self._stand(turn, rest)
+            self.known = [{}]
+            made.append([self.element(root.value, self.index(root)) for root in self.roots])
+        for rest, values in enumerate(made):  # what is stored in place of something else must not be read after that
+            self._stand(turn, rest)
+            for root, value in zip(self.roots, values, strict=True):
+                self._store_root(root, value)
+        return []
+
+    def _stand(self, turn: str, rest: int) -> None:
+        """Set the last loop's variable for one of the steps of a turn."""
+        name = self.last[0]
+        self.variables[name] = turn
+        if self.steps > 1:
+            double = self.e.value(f"mul nuw nsw i64 {turn}, {self.steps}")
+            self.variables |= {turn_of(name): turn, name: self.e.value(f"add nuw nsw i64 {double}, {rest}")}
+            self.residue = name, self.steps, rest
 
 
 class RowFunction(LoopFunction):
