@@ -28,9 +28,9 @@ def with_constant(value: float) -> Contraction:
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("AMALTHEA_CACHE", str(tmp_path / "cache"))
-    generated.cache_clear()
+    contraction_cache._generated.cache_clear()
     yield tmp_path / "cache"
-    generated.cache_clear()
+    contraction_cache._generated.cache_clear()
 
 
 def refuse(*arguments: object) -> None:
@@ -54,7 +54,7 @@ def test_another_process_finds_the_same_kernels(contraction: Contraction, monkey
     made = generate(contraction, AVX2)
     assert unpack(pack(made)) == made
     assert generated(contraction, AVX2) == made
-    generated.cache_clear()  # as in a new process
+    contraction_cache._generated.cache_clear()  # as in a new process
     monkeypatch.setattr(contraction_cache, "generate", refuse)
     assert generated(contraction, AVX2) == made
 
@@ -63,7 +63,7 @@ def test_a_contraction_another_target_and_another_compiler_are_told_apart(monkey
     texts = {generated(with_constant(value), AVX2).kernels[0].text for value in (0.0, -0.0, 1.0, 1.0000001)}
     texts.add(generated(with_constant(1.0), Target.named("sse4.2")).kernels[0].text)
     assert len(texts) == 5
-    generated.cache_clear()
+    contraction_cache._generated.cache_clear()
     monkeypatch.setattr(contraction_cache, "sources", lambda: "of another version")
     monkeypatch.setattr(contraction_cache, "generate", refuse)
     with pytest.raises(AssertionError, match="generated again"):
@@ -74,7 +74,7 @@ def test_a_damaged_entry_is_generated_again(own_cache: Path) -> None:
     made = generated(PRODUCT, AVX2)
     (entry,) = own_cache.iterdir()
     entry.write_bytes(entry.read_bytes()[:-7])
-    generated.cache_clear()
+    contraction_cache._generated.cache_clear()
     assert generated(PRODUCT, AVX2) == made
 
 
