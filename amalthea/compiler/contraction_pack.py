@@ -52,8 +52,8 @@ def pack(
 
         def body(k: str, carried: list[str]) -> list[str]:
             view, to = View(dtype, 1, 0, ()), View(code.nest.accumulate, 1, 0, ())
-            a = code.at(view, source, e.value(f"mul nsw i64 {k}, {source_step}"))
-            b = code.at(to, goal, e.value(f"mul nsw i64 {k}, {goal_step}"))
+            a = code.opaque(code.at(view, source, e.value(f"mul nsw i64 {k}, {source_step}")))
+            b = code.opaque(code.at(to, goal, e.value(f"mul nsw i64 {k}, {goal_step}")))
             if inner:
                 _rows(code, dtype, a, b, step, valid, vectors)
             else:
@@ -102,8 +102,8 @@ def _transpose(
 
         def square(k: str, carried: list[str]) -> list[str]:
             start = e.value(f"mul nuw nsw i64 {k}, {lanes}")
-            a = code.at(along, begin, start)
-            b = code.at(to, end, e.value(f"mul nuw nsw i64 {start}, {goal_step}"))
+            a = code.opaque(code.at(along, begin, start))
+            b = code.opaque(code.at(to, end, e.value(f"mul nuw nsw i64 {start}, {goal_step}")))
             rows = [code.load(along, a, c * step, lanes, accumulate, lanes) if c < here else zero for c in range(lanes)]
             for i, row in enumerate(turned_square(e, kind, rows)):
                 code.store(to, b, i * goal_step, lanes, row, lanes)
@@ -116,8 +116,8 @@ def _transpose(
         done = str(count // lanes * lanes) if isinstance(count, int) else e.value(f"mul i64 {squares}, {lanes}")
 
         def rest(k: str, carried: list[str]) -> list[str]:
-            b = code.at(to, end, e.value(f"mul nuw nsw i64 {k}, {goal_step}"))
-            a = code.at(along, begin, k)
+            b = code.opaque(code.at(to, end, e.value(f"mul nuw nsw i64 {k}, {goal_step}")))
+            a = code.opaque(code.at(along, begin, k))
             for c in range(lanes):
                 value = literal(0, accumulate)
                 if c < here:

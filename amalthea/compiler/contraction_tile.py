@@ -207,9 +207,6 @@ class TileCode:
     ) -> tuple[list[str], Sequence[str]]:
         """`count` rounds of `body(pointers, sums)`, which move the pointers on by `step`: (depth axis, times).
 
-        Pointers pass through an intrinsic that makes no instruction, so that LLVM takes the addresses as they are:
-        reducing the strength of what cannot be simpler is half of the time that it spends on a kernel.
-
         Returns:
             The sums and the pointers after the last round.
         """
@@ -219,7 +216,7 @@ class TileCode:
 
         def round_(i: str, carried: list[str]) -> list[str]:
             new = body(carried[n:], carried[:n])
-            return [*new, *(self._opaque(p) for p in self._moved(views, carried[n:], *step))]
+            return [*new, *(self.opaque(p) for p in self._moved(views, carried[n:], *step))]
 
         carried = [(self.vector_type(self.nest.accumulate), value) for value in sums]
         carried += [("ptr", pointer) for pointer in pointers]
@@ -229,7 +226,11 @@ class TileCode:
             found = self.e.loop("0", count, 1, round_, carried)
         return list(found[:n]), found[n:]
 
-    def _opaque(self, pointer: str) -> str:
+    def opaque(self, pointer: str) -> str:
+        """The pointer through an intrinsic that makes no instruction, so that LLVM takes addresses from it as they are.
+
+        Reducing the strength of what cannot be simpler would be half of the time that it spends on a kernel.
+        """
         return self.e.call("ptr", "llvm.launder.invariant.group.p0", ("ptr", pointer))
 
     def _products(
@@ -308,7 +309,7 @@ class TileCode:
                 for index, size in zip(indices, box, strict=True):
                     unit //= size
                     terms.append((index, views[a].rows[unit] - views[a].rows[0] if size > 1 else 0))
-                moved[a] = offset(e, pointers[a], linear(e, terms, views[a].rows[0]), views[a].dtype)
+                moved[a] = self.opaque(offset(e, pointers[a], linear(e, terms, views[a].rows[0]), views[a].dtype))
             source = self.at(view, self.spill, e.value(f"mul nuw nsw i64 {flat}, {columns * lanes}"))
             row = [self.load(view, source, i * lanes, lanes, view.dtype, lanes) for i in range(columns)]
             self._finish_row(views, moved, dict.fromkeys(moved, 0), columns, valid, row, {}, reduced=True)
