@@ -11,7 +11,7 @@ import numpy as np
 from amalthea.compiler.passes.pipeline import optimize
 from amalthea.compiler.program import Program
 from amalthea.core import tree
-from amalthea.core.backend import active
+from amalthea.core.backend import active, kept_ops
 from amalthea.core.errors import UnsupportedError, fail
 from amalthea.core.function import Function, function
 from amalthea.core.graph import Graph
@@ -60,7 +60,7 @@ def explain(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Explanation:
             fix='with am.backend_scope("native"): ...',
         )
     compiled = func if isinstance(func, Function) else function(func)
-    graph = compiled.get_graph(*args, **kwargs).expand("primitive", keep=active.backend.composites)
+    graph = compiled.get_graph(*args, **kwargs).expand("primitive", keep=kept_ops())
     passes: list[tuple[str, Graph, Graph]] = []
     optimize(graph, trace=lambda name, before, after: passes.append((name, before, after)))
     kernels: Any = active.backend

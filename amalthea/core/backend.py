@@ -125,6 +125,11 @@ def set_backend(name: str) -> None:
     active.kernels, active.large = chosen.kernels, chosen.large
 
 
+def kept_ops() -> set[str]:
+    """Ops that the active backend's programs take as they are: its kernels, and composites that it has code for."""
+    return {*active.kernels, *active.backend.composites}
+
+
 def backend() -> str:
     """The name of the active backend.
 

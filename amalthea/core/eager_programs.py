@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from amalthea.core import dtypes, tree
-from amalthea.core.backend import active
+from amalthea.core.backend import active, kept_ops
 from amalthea.core.config import code_settings
 from amalthea.core.context import eager_scope
 from amalthea.core.errors import TraceError
@@ -73,5 +73,5 @@ def _compile(op: Any, tensors: list[Tensor], arguments: dict[str, Any]) -> Any:
     graph = build(op.name, inputs, result, trace)
     if graph.variables or graph.captures:
         return None
-    program = active.backend.compile_eager(graph.expand("primitive", keep=active.backend.composites))
+    program = active.backend.compile_eager(graph.expand("primitive", keep=kept_ops()))
     return None if program is None else (program, graph.structure)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from amalthea.core import config, dtypes, tree
-from amalthea.core.backend import active
+from amalthea.core.backend import active, kept_ops
 from amalthea.core.context import context, no_tapes
 from amalthea.core.errors import ArgumentError, ShapeError, fail
 from amalthea.core.graph import Graph, build
@@ -40,7 +40,7 @@ class _Compiled:
         self.variables = graph.variables
         self.targets = [graph.variables[i] for i, _ in graph.updates]
         self.n_outputs = len(graph.outputs)
-        opened = graph.expand("primitive", keep=active.backend.composites)
+        opened = graph.expand("primitive", keep=kept_ops())
         self.read = opened.variables
         self.program: Any = active.backend.compile(opened)
         in_place: Mapping[int, int] = getattr(self.program, "in_place", {})

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from amalthea.core.backend import active
+from amalthea.core.backend import active, kept_ops
 from amalthea.core.config import code_settings
 from amalthea.core.graph import Graph, build
 from amalthea.core.infer import tree_key
@@ -151,8 +151,8 @@ def _compile(
         results = [_total([grads[k] for k in keys if k in grads]) for keys in wanted]
     kept = [g for g in results if g is not None]
     graph = _with_used_inputs(build("gradient", inputs, kept, trace), inputs, places)
-    program = active.backend.compile_eager(graph.expand("primitive", keep=active.backend.composites))
-    program = program or active.backend.interpret(graph.expand("primitive"))
+    program = active.backend.compile_eager(graph.expand("primitive", keep=kept_ops()))
+    program = program or active.backend.interpret(graph.expand("primitive", keep=active.kernels))
     order = iter(range(len(kept)))
     return _Compiled(places, program, [None if g is None else next(order) for g in results], plans)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from amalthea.core import dtypes
-from amalthea.core.errors import ArgumentError, ShapeError, fail
+from amalthea.core.errors import ArgumentError, DTypeError, ShapeError, fail
 from amalthea.core.op import composite, export
 from amalthea.core.tensor import Tensor
 from amalthea.ops.activations import softmax
@@ -37,6 +37,14 @@ _FEW = 16
 def _few(query: Tensor, key: Tensor, value: Tensor) -> bool:
     sizes = (*query.shape, *key.shape, *value.shape)
     return query.shape[1] is not None and (query.shape[1] < _FEW or 0 in sizes)
+
+
+def _check_dtypes(where: str, *tensors: Tensor) -> None:
+    if len({x.dtype for x in tensors}) > 1 or not tensors[0].dtype.is_floating:
+        received = ", ".join(x.dtype for x in tensors)
+        fail(
+            DTypeError, "query, key and value need one floating dtype", where=where, received=received, fix="cast them"
+        )
 
 
 def _hidden(logits: Tensor, seen: Tensor | None, is_causal: bool) -> tuple[Tensor, Tensor | None]:
@@ -107,6 +115,7 @@ def _attention(
         The result `(batch, queries, heads, width)`, and the logarithm of the sum of exp(logit) for each query,
         `(batch, heads, queries)` in at least float32.
     """
+    _check_dtypes("attention", query, key, value)
     logits, _ = _logits(query, key, mask, scale, is_causal)
     maximum = stop_gradient(reduce_max(logits, axis=-1, keepdims=True))
     exponentials = exp(logits - maximum)
@@ -160,6 +169,7 @@ def _attention_gradient(
         result, log_sum: What `attention` gave. They follow from the rest, so no gradient goes through them.
     """
     del result, log_sum
+    _check_dtypes("attention_gradient", query, key, value)
     weights, changes = _weights_and_changes(g, g_sum, query, key, value, mask, scale, is_causal)
     dtype = query.dtype
     changes = cast(changes * scale, dtype)
@@ -259,7 +269,7 @@ def dot_product_attention(
         key, value = (repeat(x, heads // shared, axis=2) for x in (key, value))
     scale = float(1.0 / math.sqrt(size) if scale is None else scale)
     both = bias is not None and mask is not None
-    if attn_logits_soft_cap is None and not both and not _few(query, key, value):
+    if attn_logits_soft_cap is None and dtype.is_floating and not both and not _few(query, key, value):
         extra = cast(bias, wide) if bias is not None else None if mask is None else cast(mask, "bool")
         if extra is not None:
             extra = reshape(extra, (1,) * (4 - len(extra.shape)) + tuple(extra.shape))
