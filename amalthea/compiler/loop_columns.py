@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from amalthea.compiler.kernel_code import KernelCode
 from amalthea.compiler.loop_code import Base, Loop, LoopFunction, size_of
-from amalthea.compiler.loops import PARTS, SMALLEST_PART, LoopKernel, Root
+from amalthea.compiler.loops import LoopKernel, Root, parts_of
 from amalthea.compiler.reductions import accumulator, combine_all
 from amalthea.core.value import Value
 
@@ -41,8 +41,7 @@ class ColumnFunction(LoopFunction):
         self.wide = size_of(self.columns[1:])  # columns of one turn of their outermost loop
         self.block = min(turns, max(1, WIDTH // max(1, self.wide)))
         self.blocks = -(-turns // max(1, self.block))
-        elements = depth * self.block * self.wide
-        self.parts = max(1, min(PARTS // max(1, rows * self.blocks), elements // SMALLEST_PART, depth))
+        self.parts = min(max(1, depth), parts_of(rows * self.blocks, depth * self.block * self.wide))
         if self.parts == 1:
             self.begin(self.roots)
         else:

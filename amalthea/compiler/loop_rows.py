@@ -10,7 +10,7 @@ from amalthea.compiler.emitter import llvm_type
 from amalthea.compiler.kernel_code import KernelCode
 from amalthea.compiler.loop_code import Base, Loop, LoopFunction, size_of
 from amalthea.compiler.loop_elements import turn_of
-from amalthea.compiler.loops import FEW_ROWS, PARTS, SMALLEST_PART, LoopKernel, Root
+from amalthea.compiler.loops import FEW_ROWS, LoopKernel, Root, parts_of
 from amalthea.core.value import Value
 
 NONE: Loop = ("", 1)
@@ -75,7 +75,7 @@ class EachFunction(LoopFunction):
         if not self.outer:
             self._along("%lo", "%hi")
             return self.code("each", length, self.last[1])
-        parts = max(1, min(PARTS // max(rows, 1), length // SMALLEST_PART)) if rows < FEW_ROWS else 1
+        parts = parts_of(rows, length) if rows < FEW_ROWS else 1
 
         def unit(flat: str, _: list[str]) -> list[str]:
             row, number = self.apart(flat, parts)

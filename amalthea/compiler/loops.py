@@ -16,10 +16,22 @@ from amalthea.core.value import Value
 
 FEW_ROWS = 8
 """Fewer rows than these are cut into parts where they are long."""
-PARTS = 32
-"""Pieces of work that a reduction is cut into at most, whatever the number of threads, so that results are the same."""
+PARTS, FEWEST_PARTS = 32, 4
+"""Pieces of work that a kernel is cut into at most, and parts of a row at least: two would not pay for a meeting."""
 SMALLEST_PART = 1 << 13
 """Elements that a part has at least."""
+
+
+def parts_of(rows: int, elements: int) -> int:
+    """Into how many parts rows of so many elements are cut to have work to share.
+
+    It depends on nothing but the sizes, so that results do not change with the number of threads.
+
+    >>> parts_of(1, 1_000_000), parts_of(4, 50_000), parts_of(100, 1_000_000)
+    (32, 6, 1)
+    """
+    parts = min(PARTS // max(1, rows), elements // SMALLEST_PART)
+    return parts if parts >= FEWEST_PARTS else 1
 
 
 @dataclass
@@ -93,12 +105,10 @@ class LoopKernel:
     def parts(self) -> int:
         """Into how many parts the inner axes of a row are cut where it keeps no columns; 1 if they stay in one.
 
-        It depends on nothing but the sizes. What is cut is put together by a second kernel, so it has one stage.
+        What is cut is put together by a second function, so it has one stage.
         """
-        rows, elements = prod(self.rows), prod(self.inner)
-        if not 0 < rows < FEW_ROWS or self.columns:
-            return 1
-        return max(1, min(PARTS // rows, elements // SMALLEST_PART))
+        rows = prod(self.rows)
+        return 1 if self.columns or rows >= FEW_ROWS else parts_of(rows, prod(self.inner))
 
     @property
     def one_stage(self) -> bool:
