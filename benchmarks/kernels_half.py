@@ -16,14 +16,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 import amalthea as am
 from amalthea.backends.native import BACKEND
 from amalthea.compiler.contraction import Contraction, from_subscripts
 from amalthea.compiler.program import Program
 from amalthea.compiler.target import Target
-from amalthea.core import dtypes
+from amalthea.core import dtypes, tree
 from amalthea.core.dtypes import DType
 from benchmarks.kernels_contraction import convolutions, fastest, matrices, measured, peak
 from benchmarks.training.rows import ROWS
@@ -110,7 +108,7 @@ def training_step(name: str, policy: str) -> Callable[[], Any]:
     arrays = training.batches[0]
     graph = step.get_graph(*arrays).expand("primitive", keep=BACKEND.bare_kernels)
     program = Program(graph, BACKEND.bare_kernels)
-    values = [*map(np.asarray, arrays), *(v.numpy() for v in graph.variables)]
+    values = [*(a.numpy() for a in tree.flatten(arrays)), *(v.numpy() for v in graph.variables)]
     return functools.partial(program, values)
 
 
