@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
-from amalthea.compiler.contraction_blocks import blocks_of, cycles, write_kernels
+from amalthea.compiler.contraction_blocks import blocks_of, cycles
+from amalthea.compiler.contraction_blocks_kernel import write_kernels
 from amalthea.compiler.contraction_kernel import Tiling, parts_of, write_kernel
 from amalthea.compiler.contraction_nest import (
     Array,

@@ -7,7 +7,8 @@ of one line after another:
     rows:    [block of lines][step][line][word of the step]
     columns: [block of lines][step][word of the step][line]
 
-The depth is flattened: the axes around the *inner* one, and that in words, filled up with zeros to whole steps.
+The depth is flattened: the axes around the *inner* one, and that in words, filled up with zeros to whole steps. A short
+inner axis is filled up to a part of a step, and several rounds of the others are together in one.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from amalthea.compiler.emitter import Emitter, llvm_type
 from amalthea.core.dtypes import DType
 
 Piece = tuple[str, str, str, str]
-"""From where to where a panel reaches: outer depth from and to, steps of the inner axis from and to."""
+"""From where to where a panel reaches: groups of rounds from and to, steps of the inner axis from and to."""
 
 
 @dataclass(frozen=True)
@@ -36,16 +37,28 @@ class Depth:
         outer: the axes around the inner one.
         inner: the axis along which words lie.
         group: elements of a word.
+        together: rounds of the outer axes in a step; more than one only where the inner axis fits into that share.
     """
 
     outer: tuple[Axis, ...]
     inner: Axis
     group: int
+    together: int = 1
 
     @cached_property
     def rounds(self) -> int:
         """Index tuples of the outer axes."""
         return prod(axis.size for axis in self.outer)
+
+    @property
+    def groups(self) -> int:
+        """Rounds, counted by those that are together."""
+        return self.rounds // self.together
+
+    @property
+    def share(self) -> int:
+        """Words of a step that one round has."""
+        return STEP // self.together
 
     @cached_property
     def inner_steps(self) -> int:
@@ -55,12 +68,12 @@ class Depth:
     @cached_property
     def steps(self) -> int:
         """Steps of the whole depth."""
-        return self.rounds * self.inner_steps
+        return self.groups * self.inner_steps
 
     @property
     def whole(self) -> Piece:
         """All of it as a piece."""
-        return "0", str(self.rounds), "0", str(self.inner_steps)
+        return "0", str(self.groups), "0", str(self.inner_steps)
 
 
 @dataclass(frozen=True)
@@ -86,6 +99,17 @@ class Lines:
         """The displacement of a line, in elements."""
         indices = decode(e, index, [axis.size for axis in self.axes])
         return linear(e, [(i, axis.steps[self.factor]) for i, axis in zip(indices, self.axes, strict=True)])
+
+
+def depth_of(outer: tuple[Axis, ...], inner: Axis, group: int, shared: bool) -> Depth:
+    """The depth along one axis; `shared`: with several rounds in a step, where the axis leaves room for them.
+
+    >>> depth_of((Axis(6, (28, 7)),), Axis(7, (4, 1)), 2, True).together
+    2
+    """
+    plain = Depth(outer, inner, group)
+    fitting = [n for n in (8, 4, 2) if plain.rounds % n == 0 and inner.size <= STEP // n * group]
+    return Depth(outer, inner, group, fitting[0]) if shared and fitting else plain
 
 
 def lines_of(axes: tuple[Axis, ...], factor: int, inner: Axis, lanes: int) -> Lines | None:
@@ -163,20 +187,22 @@ class Packer:
 
         e.loop("0", count, lanes, some)
 
-    def pack_words(self, source: str, goal: str, round_: str, step: str) -> None:
+    def pack_words(self, source: str, goal: str, group: str, step: str) -> None:
         """Fill one step of the panels of all columns, read row by row of an operand whose lines are contiguous."""
+        for n, begin in enumerate(self._begins(group)):
+            self._pack_round(offset(self.e, source, begin, self.dtype), goal, group, step, n)
+
+    def _pack_round(self, source: str, goal: str, group: str, step: str, n: int) -> None:
+        """Fill the words of one of the rounds of a step."""
         e, depth, lanes, lines = self.e, self.depth, self.unit.lanes, self.lines
         whole, rest = divmod(depth.inner.size, depth.group)
         inner_step, total = depth.inner.steps[lines.factor], lines.count
-        indices = decode(e, round_, [axis.size for axis in depth.outer])
-        terms = [(i, axis.steps[lines.factor]) for i, axis in zip(indices, depth.outer, strict=False)]
-        source = offset(e, source, linear(e, terms), self.dtype)
-        steps = linear(e, [(round_, depth.inner_steps), (step, 1)])
+        steps = linear(e, [(group, depth.inner_steps), (step, 1)])
 
         def word(w: str, elements: int) -> None:
             begin = offset(e, source, linear(e, [(w, depth.group * inner_step)]), self.dtype)
             slot = e.value(f"sub nsw i64 {w}, {e.value(f'mul nuw nsw i64 {step}, {STEP}')}")
-            place = linear(e, [(str(steps), STEP * self.width), (slot, self.width)])
+            place = linear(e, [(str(steps), STEP * self.width), (slot, self.width)], n * depth.share * self.width)
             row = e.value(f"getelementptr i32, ptr {goal}, i64 {place}")
 
             def some(line: str, valid: int) -> None:
@@ -210,12 +236,13 @@ class Packer:
         last = e.value(f"add nuw nsw i64 {first}, {STEP}")
         e.loop(first, e.call("i64", "llvm.smin.i64", ("i64", last), ("i64", str(whole))), 1, body(depth.group))
         words = whole + bool(rest)
-        if words < depth.inner_steps * STEP or rest:
+        room = depth.share if depth.together > 1 else depth.inner_steps * STEP
+        if words < room or rest:
 
             def end() -> None:
                 if rest:
                     word(str(whole), rest)
-                e.loop(str(words), str(depth.inner_steps * STEP), 1, body(0))
+                e.loop(str(words), str(room), 1, body(0))
 
             if_else(e, e.value(f"icmp eq i64 {step}, {depth.inner_steps - 1}"), end)
 
@@ -228,12 +255,16 @@ class Packer:
         squares = depth.inner_steps * self.per_step
         inner_step = depth.inner.steps[self.lines.factor]
 
-        def one_round(q: str, carried: list[str]) -> list[str]:
-            indices = decode(e, q, [axis.size for axis in depth.outer])
-            terms = [(i, axis.steps[self.lines.factor]) for i, axis in zip(indices, depth.outer, strict=False)]
-            begin = linear(e, terms)
+        def one_group(q: str, carried: list[str]) -> list[str]:
+            begins = self._begins(q)
+            begin = begins[0]
             steps = e.value(f"mul nsw i64 {e.value(f'sub nsw i64 {q}, {from_round}')}, {depth.inner_steps}")
             steps = e.value(f"sub nsw i64 {steps}, {from_step}")
+            if depth.together > 1:
+                rounds = [offset(e, sources[0], place, self.dtype) for place in begins]
+                for k in range(self.per_step):
+                    self._store(self._vectors_together(rounds, k * lanes, valid), goal, line, steps, str(k))
+                return []
 
             def square(k: str, elements: int) -> None:
                 further = e.value(f"mul nsw i64 {k}, {per_square * inner_step}")
@@ -261,7 +292,18 @@ class Packer:
                 if_else(e, e.value(f"icmp eq i64 {to_step}, {depth.inner_steps}"), end)
             return []
 
-        e.loop(from_round, to_round, 1, one_round)
+        e.loop(from_round, to_round, 1, one_group)
+
+    def _begins(self, q: str) -> list[str | int]:
+        """The displacements of the rounds of a group, in elements."""
+        e, depth = self.e, self.depth
+        found = []
+        for n in range(depth.together):
+            index = linear(e, [(q, depth.together)], n)
+            indices = decode(e, str(index), [axis.size for axis in depth.outer])
+            terms = [(i, axis.steps[self.lines.factor]) for i, axis in zip(indices, depth.outer, strict=False)]
+            found.append(linear(e, terms))
+        return found
 
     def _store(self, vectors: Sequence[str], goal: str, line: str, steps: str, square: str) -> None:
         """Store a square of words: vectors that are words of a line each, or lines of a word each."""
@@ -291,6 +333,19 @@ class Packer:
                 parts.append(self._load(at, lanes, valid) if d < elements else "zeroinitializer")
             found.append(self._words(parts, lanes) if word * group < elements else "zeroinitializer")
         return found if self.columns else turned_square(e, self.unit.words, found)
+
+    def _vectors_together(self, rounds: Sequence[str], first: int, valid: int) -> list[str]:
+        """The words of a step from word `first` on, of rounds that begin at different places."""
+        found, step, group = [], self.depth.inner.steps[self.lines.factor], self.depth.group
+        for word in range(first, first + self.unit.lanes):
+            n, inside = divmod(word, self.depth.share)
+            places = range(inside * group, min((inside + 1) * group, self.depth.inner.size))
+            parts = [
+                self._load(offset(self.e, rounds[n], d * step, self.dtype), self.unit.lanes, valid) for d in places
+            ]
+            parts += ["zeroinitializer"] * (group - len(parts))
+            found.append(self._words(parts, self.unit.lanes) if places else "zeroinitializer")
+        return found if self.columns else turned_square(self.e, self.unit.words, found)
 
     def _load(self, pointer: str, lanes: int, valid: int) -> str:
         """Elements of the operand as the unit wants them."""

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from amalthea.backends.numpy import convolution as numpy_convolution
 from amalthea.compiler.contraction import Generated, choices, from_subscripts, generate, generate_blocks
+from amalthea.compiler.contraction_blocks import blocks_of
+from amalthea.compiler.contraction_blocks_kernel import write_kernels
 from amalthea.compiler.contraction_convolution import (
     convolution,
     convolution_input_gradient,
@@ -163,6 +165,21 @@ def test_convolutions(target, intrinsic, x, kernel, strides, padding, dilation, 
     found = convolution_input_gradient(gradient.shape, kernel, x[1:-1], bfloat16, padding=padding, **plain)
     right = numpy_convolution.conv_input_gradient(gradient, weights, input_size=x[1:-1], **options)
     compare(found.contractions, numpy_convolution.padded(gradient, found.padding), weights, right)
+
+
+@pytest.mark.parametrize("places", [(2, 3, 16), (3, 4, 14), (2, 2, 7), (2, 3, 9), (40, 1, 5)])
+@pytest.mark.parametrize("target", TARGETS, ids=lambda t: t.name)
+def test_words_along_each_axis_of_the_depth(target: Target, places: tuple[int, ...]) -> None:
+    """The gradient of a convolution in its kernel: rounds of a short axis together in a step, and along the others."""
+    n, h, w = places
+    options = {"strides": (1, 1), "dilation": (1, 1)}
+    c = convolution_kernel_gradient((n, h + 2, w + 2, 16), (n, h, w, 40), (3, 3), int8, **options)
+    together = set()
+    for b in blocks_of(nest_of(c), target):
+        kernels, names = write_kernels(b, target, None)
+        check(c, target, generated=Generated(kernels, names, (b.scratch,)), splits=(0.4,))
+        together.add(b.depth.together)
+    assert together & {2, 4, 8} or n * h % 2 or not units(int8, int8, int32, target)
 
 
 @pytest.mark.parametrize(("target", "intrinsic"), available(bfloat16, bfloat16))
