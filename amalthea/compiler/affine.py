@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from amalthea.core.value import Value
@@ -28,11 +28,7 @@ class Affine:
     def __add__(self, other: Affine | int) -> Affine:
         if isinstance(other, int):
             return Affine(self.terms, self.constant + other)
-        factors = dict(self.terms)
-        for atom, factor in other.terms:
-            factors[atom] = factors.get(atom, 0) + factor
-        terms = tuple(sorted(((a, f) for a, f in factors.items() if f), key=_rank))
-        return Affine(terms, self.constant + other.constant)
+        return linear(((self, 1), (other, 1)))
 
     def __mul__(self, factor: int) -> Affine:
         if factor == 0:
@@ -86,6 +82,24 @@ Index = tuple[Affine, ...]
 ZERO = Affine()
 
 
+def linear(parts: Iterable[tuple[Affine, int]]) -> Affine:
+    """The sum of indices times numbers.
+
+    >>> linear([(Affine.of("i") + 1, 4), (Affine.of("j"), 1), (Affine.of("i"), -4)])
+    j + 4
+    """
+    factors: dict[Atom, int] = {}
+    constant = 0
+    for index, times in parts:
+        constant += index.constant * times
+        for atom, factor in index.terms:
+            factors[atom] = factors.get(atom, 0) + factor * times
+    terms = [(atom, factor) for atom, factor in factors.items() if factor]
+    if len(terms) > 1:
+        terms.sort(key=_rank)
+    return Affine(tuple(terms), constant)
+
+
 def _rank(term: tuple[Atom, int]) -> tuple[str, str]:
     return type(term[0]).__name__, str(term[0])
 
@@ -105,10 +119,7 @@ def strides_of(shape: Sequence[int]) -> tuple[int, ...]:
 
 def offset(index: Sequence[Affine], shape: Sequence[int]) -> Affine:
     """The place of an element in a contiguous array, in elements."""
-    total = ZERO
-    for part, stride in zip(index, strides_of(shape), strict=True):
-        total = total + part * stride
-    return total
+    return linear(zip(index, strides_of(shape), strict=True))
 
 
 def split(flat: Affine, shape: Sequence[int]) -> list[Affine]:

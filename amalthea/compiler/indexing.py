@@ -20,6 +20,8 @@ from amalthea.core.value import Value
 def broadcast_index(index: Index, shape: Sequence[int]) -> Index:
     """The index into an array of `shape` that broadcasts to where `index` points."""
     tail = index[len(index) - len(shape) :]
+    if 1 not in shape:
+        return tail
     return tuple(ZERO if size == 1 else part for part, size in zip(tail, shape, strict=True))
 
 
