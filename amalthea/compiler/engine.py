@@ -198,7 +198,7 @@ if hasattr(os, "register_at_fork"):
 class _Source:
     """Function texts and what they refer to, by name."""
 
-    def __init__(self, texts: Iterable[str], declarations: Iterable[str]) -> None:
+    def __init__(self, texts: Iterable[str], declarations: Iterable[str], machine: str) -> None:
         self.functions: dict[str, _Item] = {}
         self.helpers: dict[str, _Item] = {}
         self.metadata: dict[str, list[str]] = {}
@@ -208,7 +208,7 @@ class _Source:
             self._read(text)
         called = {name for item in (*self.functions.values(), *self.helpers.values()) for name in item.references}
         if "amalthea_barrier" in called and not self._defines("amalthea_barrier"):
-            for text in spmd.functions("amalthea_barrier"):
+            for text in spmd.functions("amalthea_barrier", machine):
                 self._read(text)
         for name in [name for name, item in self.helpers.items() if item.declares and name in self.functions]:
             del self.helpers[name]
@@ -296,7 +296,7 @@ def _source(texts: Iterable[str], declarations: Iterable[str], target: Target) -
     texts, declarations = list(texts), list(declarations)
     if not target.has_f16c and any(_HALF.search(text) for text in (*texts, *declarations)):
         texts += half.support(False)
-    return _Source(texts, declarations)
+    return _Source(texts, declarations, target.arch)
 
 
 def _versions(target: Target) -> Any:

@@ -33,15 +33,22 @@ class Linked:
 
 def link(routine: Routine, separate: bool = False) -> Linked:
     """Compile and load a routine; with `separate` each step is a stretch of its own, to be timed."""
-    made = Linked()
+    stretches, texts, declarations = written(routine, separate)
+    return Linked(stretches, compile_module(texts, declarations, routine.target) if texts else None)
+
+
+def written(routine: Routine, separate: bool = False) -> tuple[list[Stretch], list[str], set[str]]:
+    """A routine's stretches, the LLVM functions that they and their kernels are, and what those declare."""
+    stretches: list[Stretch] = []
     codes: dict[str, KernelCode] = {}
-    texts, declarations = [], set()
+    texts: list[str] = []
+    declarations: set[str] = set()
     for numbers in _runs(routine, separate):
         if routine.steps[numbers[0]].node is not None:
-            made.stretches.append(Stretch("", tuple(numbers)))
+            stretches.append(Stretch("", tuple(numbers)))
             continue
-        e = _function(f"program_{len(made.stretches)}", routine, numbers)
-        made.stretches.append(Stretch(e.name, tuple(numbers)))
+        e = _function(f"program_{len(stretches)}", routine, numbers)
+        stretches.append(Stretch(e.name, tuple(numbers)))
         texts.append(e.text())
         declarations |= e.declarations
         for number in numbers:
@@ -50,9 +57,7 @@ def link(routine: Routine, separate: bool = False) -> Linked:
     for code in codes.values():
         texts.append(code.text)
         declarations |= code.declarations
-    if texts:
-        made.loaded = compile_module(texts, declarations, routine.target)
-    return made
+    return stretches, texts, declarations
 
 
 def _runs(routine: Routine, separate: bool) -> list[list[int]]:

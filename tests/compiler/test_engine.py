@@ -308,7 +308,7 @@ def test_a_model_of_many_kernels_is_compiled_in_several_modules_and_loads_as_one
     program = f"define void @program(ptr %x, ptr %y, ptr %z) {{\n{calls}\n  ret void\n}}"
     declarations = frozenset().union(*(e.declarations for e in kernels))
     texts = [*(e.text() for e in kernels), program]
-    assert len(engine._Source(texts, declarations).parts()) == 25
+    assert len(engine._Source(texts, declarations, Target.host().arch).parts()) == 25
     loaded = compile_module(texts, declarations)
     x, y, z = np.ones(16, "float32"), np.full(16, 2, "float32"), np.zeros(16, "float32")
     function = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3)(loaded.address("program"))
