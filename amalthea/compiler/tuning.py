@@ -132,7 +132,7 @@ def _operands(c: Contraction) -> dict[str, np.ndarray]:
     """Memory for the operands and the output, filled with ones."""
     parts = {
         "x": (c.x, c.batch + c.rows + c.depth, c.dtype),
-        "y": (c.y, c.batch + c.depth + c.columns, c.dtype),
+        "y": (c.y, c.batch + c.depth + c.columns, c.y_dtype or c.dtype),
         "out0": (c.out, c.batch + c.rows + c.columns, c.result_dtype),
     }
     made = {}

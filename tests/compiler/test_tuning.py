@@ -1,5 +1,7 @@
 """Contractions chosen by measuring."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from amalthea import ops
 from amalthea.compiler import contraction_cache, tuning
 from amalthea.compiler.contraction import choices, from_subscripts, generate
 from amalthea.compiler.target import Target
-from amalthea.core.dtypes import float32
+from amalthea.core.dtypes import float32, int8
 from tests.compiler.contraction_runner import check
 
 HOST = Target.host()
@@ -73,3 +75,8 @@ def test_programs_use_it_while_the_switch_is_on(cache, measured):
     assert len(measured) == 1
     assert measured[0][0].epilogue is None
     contraction_cache._generated.cache_clear()
+
+
+def test_each_operand_has_memory_of_its_own_dtype():
+    mixed = replace(PRODUCT, dtype=int8, y_dtype=float32)
+    assert [array.nbytes for array in tuning._operands(mixed).values()] == [17 * 40, 40 * 33 * 4, 17 * 33 * 4]
