@@ -26,6 +26,9 @@ PORTS = 2
 CACHE_PERIOD = 4096
 """Bytes after which addresses fall on the same set of the first cache again; also a page."""
 
+SWEEP = 16
+"""Rows of a matrix that are read side by side where all of it is read once: as many as processors fetch ahead for."""
+
 TILE_CYCLES = 40
 """What a tile costs besides its loop: addresses, branches, a mispredicted end."""
 
@@ -150,6 +153,8 @@ def _with_blocks(nest: Nest, tiling: Tiling, target: Target) -> Iterator[Tiling]
                 made.add(blocked)
                 if nest.holder is not None and cut.chunks[0] > 1:
                     made.add(replace(blocked, outside=True))
+        if _sweeps(cut, target) and nest.count("depth") > SWEEP:
+            made.add(replace(_block_depth(nest, tiling, SWEEP), outside=True))
         for one in sorted(made, key=repr):
             if one.depth_axis >= 0 and nest.holder is None:
                 rows = prod(axis.size for axis in nest.rows[one.row_axis + 1 :]) * one.rows if nest.rows else 1
@@ -158,6 +163,16 @@ def _with_blocks(nest: Nest, tiling: Tiling, target: Target) -> Iterator[Tiling]
                 yield replace(one, tiles=_tiles_in_cache(nest, one, target))
             else:
                 yield one
+
+
+def _sweeps(cut: Cut, target: Target) -> bool:
+    """Whether a matrix is read once only, by few rows: it may be read row by row, adding to a small output."""
+    nest = cut.nest
+    f = nest.factors[-1]
+    once = len(nest.factors) == 2 and prod(cut.row_sizes) == 1 and nest.holder is not None
+    if not once or cut.vector_axis is None or cut.vector_axis.steps[f] != 1 or cut.chunks[0] < 2:
+        return False
+    return nest.count("depth") * nest.count("columns") * nest.arrays[f].dtype.itemsize > target.l2 // 2
 
 
 def _block_depth(nest: Nest, tiling: Tiling, most: int) -> Tiling:
@@ -340,6 +355,8 @@ def _first_read(cut: Cut, target: Target, depth: int, columns: int) -> float:
         return 0.0
     width = 1 if cut.tiling.form == "dot" else cut.tiling.lanes
     lines = depth * columns * width * size / LINE
+    if cut.tiling.outside and cut.tiling.depth <= SWEEP and prod(cut.row_sizes) == 1:  # whole rows, one after the other
+        return lines * 6.0
     return lines * (10.0 + 8.0 / columns)
 
 

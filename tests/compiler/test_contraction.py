@@ -22,6 +22,7 @@ from amalthea.compiler.contraction_convolution import (
     convolution_kernel_gradient,
 )
 from amalthea.compiler.contraction_nest import Constant, Contraction, Epilogue, Step, Strides, nest_of
+from amalthea.compiler.contraction_tiles import SWEEP
 from amalthea.compiler.target import Target
 from amalthea.core.dtypes import DType, float32
 from tests.compiler.contraction_runner import check, computed, guarded, run, values_of
@@ -270,3 +271,12 @@ def test_equal_contractions_have_equal_names() -> None:
     one, two = (from_subscripts("ij,jk->ik", (8, 9), (9, n), float32) for n in (10, 11))
     names = [generate(c, HOST).kernels[0].name for c in (one, one, two)]
     assert names[0] == names[1] != names[2]
+
+
+def test_a_matrix_that_few_rows_meet_is_read_row_by_row() -> None:
+    """A product of one row with a large matrix is bound by memory: blocks of a few of its rows are swept."""
+    c = from_subscripts("ij,jk->ik", (1, 1000), (1000, 1100), float32)
+    target = Target.named("avx2")
+    assert choices(c, target)[0].outside and choices(c, target)[0].depth <= SWEEP
+    check(c, HOST, splits=(0.3,))
+    check(from_subscripts("ij,jk->ik", (3, 1001), (1001, 1031), float32), HOST, splits=(0.5,))
