@@ -36,7 +36,7 @@ def eager_kernel(name: str, kernel: Kernel, compile_eager: Compile) -> Kernel:
         compile_eager: makes a program, or None where NumPy is as good.
     """
     programs: dict[Any, Any] = {}
-    plain: dict[Any, None] = {}
+    plain: dict[Any, Any] = {}
 
     def call(*arrays: np.ndarray, **attrs: Any) -> Any:
         if arrays[0].size < SMALL:
