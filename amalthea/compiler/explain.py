@@ -10,9 +10,10 @@ import numpy as np
 
 from amalthea.compiler.passes.pipeline import optimize
 from amalthea.compiler.program import Program
+from amalthea.compiler.report import memory_plan
 from amalthea.core import tree
 from amalthea.core.backend import active, kept_ops
-from amalthea.core.errors import UnsupportedError, fail
+from amalthea.core.errors import ArgumentError, UnsupportedError, fail
 from amalthea.core.function import Function, function
 from amalthea.core.graph import Graph
 from amalthea.core.tensor import Tensor, as_tensor
@@ -23,13 +24,18 @@ class Explanation:
 
     Attributes:
         graph: the graph of primitives, as traced.
+        optimized: the graph after all passes.
         passes: for each pass that changed something its name and the graphs before and after.
         program: the compiled program; `program.kernels` are the loop nests.
+        fallbacks: the primitives that run as NumPy kernels.
+        memory: where each step writes, as text.
         text: what `print` shows.
     """
 
     def __init__(self, graph: Graph, passes: list[tuple[str, Graph, Graph]], program: Program, text: str) -> None:
         self.graph, self.passes, self.program, self.text = graph, passes, program, text
+        self.optimized, self.fallbacks = program.graph, program.fallbacks
+        self.memory = memory_plan(program.routine)
 
     def __repr__(self) -> str:
         return self.text
@@ -40,10 +46,11 @@ def explain(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Explanation:
     the kernels with their work, tiles and time, the memory between them, and what falls back to NumPy.
 
     Args:
-        func: a function, or one made by `am.function`.
+        func: a function, a layer, a model, or what `am.function` made.
         *args, **kwargs: arguments, on which the steps are timed.
 
     Raises:
+        ArgumentError: `func` cannot be called.
         UnsupportedError: another backend than `native` is active.
 
     >>> import amalthea as am
@@ -51,6 +58,14 @@ def explain(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Explanation:
     ...     print(str(am.explain(lambda x: am.ops.softmax(x), am.ops.ones((4, 8)))).splitlines()[0])
     graph <lambda>(x0: float32[4,8])
     """
+    if not callable(func):
+        fail(
+            ArgumentError,
+            "only a function, a layer or a model can be explained",
+            where="explain",
+            received=f"{type(func).__name__} {func!r}"[:80],
+            fix="am.explain(f, x), with the function first and its arguments after it",
+        )
     if active.backend.name != "native":
         fail(
             UnsupportedError,
@@ -71,10 +86,13 @@ def explain(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Explanation:
     for name, before, after in passes:
         parts.append(f"-- after {name}: {len(before.nodes)} nodes become {len(after.nodes)}")
         parts.append(_changes(str(before), str(after)))
+    parts += ["-- graph after all passes", str(program.graph)]
     parts.append("-- steps")
     parts += [repr(kernel) for kernel in program.kernels]
     parts.append("-- kernels")
     parts.append(program.describe(arrays))
+    parts += ["-- memory", memory_plan(program.routine)]
+    parts.append(f"-- falls back to NumPy: {', '.join(program.fallbacks) or 'nothing'}")
     return Explanation(graph, passes, program, "\n".join(parts))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from amalthea.compiler.control_flow import CONTROL
 from amalthea.compiler.execution import Arena, Execution, Kernels
 from amalthea.compiler.linking import link
-from amalthea.compiler.routine import Routine, Step
+from amalthea.compiler.routine import Routine, Step, size_of
 from amalthea.core import dtypes
 from amalthea.core.graph import Graph
 from amalthea.core.node import Node
@@ -24,6 +24,25 @@ def describe(routine: Routine, fallback: Kernels, arrays: Sequence[np.ndarray] |
     """
     head = f"{len(routine.steps)} steps, {routine.arena_size} bytes of memory between them, {routine.target.name}"
     return "\n".join([head, *_lines(routine, fallback, arrays, inside=False)])
+
+
+def memory_plan(routine: Routine) -> str:
+    """Where each step writes: at which bytes of the memory between steps and until when, or into which array."""
+    last: dict[Any, int] = {}
+    for number, step in enumerate(routine.steps):
+        last.update(dict.fromkeys(step.reads, number))
+    lines = [f"{routine.arena_size} bytes between steps"]
+    for number, step in enumerate(routine.steps):
+        for value in step.writes:
+            kind, at = routine.places[value]
+            made = f"step {number}: {value.node.op.name} {value.spec}" if value.node is not None else f"step {number}"
+            if kind == "arena":
+                lines.append(f"{made} at {at}..{at + size_of(value)}, read until step {last.get(value, number)}")
+            else:
+                lines.append(f"{made} into {kind} {at}{' (in place)' if kind == 'input' else ''}")
+        for size in step.scratch:
+            lines.append(f"step {number}: {size} bytes of scratch")
+    return "\n".join(lines)
 
 
 def step_times(
