@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import prod
@@ -28,6 +29,7 @@ from amalthea.compiler.scattering import scatter_code, scatter_of
 from amalthea.compiler.sorting import argsort_buffers, argsort_code, searchsorted_code
 from amalthea.compiler.target import Target
 from amalthea.compiler.windows import max_pooling, max_pooling_gradient
+from amalthea.core import config
 from amalthea.core.node import Node
 from amalthea.core.value import Value
 
@@ -234,12 +236,21 @@ def _attention_of(node: Node, inputs: Sequence[Value]) -> Attention | None:
     )  # fmt: skip
 
 
+@functools.lru_cache(maxsize=64)
+def _attention_code(
+    write: Callable[[Attention, Target], KernelCode], attention: Attention, target: Target, fast_math: bool
+) -> KernelCode:
+    """One kernel of attention; the layers of a model mostly share it, and it takes milliseconds to write."""
+    return write(attention, target)
+
+
 def _attention(node: Node, target: Target) -> Made | None:
     attention = _attention_of(node, node.inputs)
     if attention is None:
         return None
     made = Made()
-    made.codes.append((attention_kernel(attention, target), [*node.inputs, *node.outputs]))
+    code = _attention_code(attention_kernel, attention, target, config.fast_math())
+    made.codes.append((code, [*node.inputs, *node.outputs]))
     return made
 
 
@@ -249,7 +260,7 @@ def _attention_gradient(node: Node, target: Target) -> Made | None:
     if attention is None:
         return None
     made = Made()
-    code = attention_gradient_kernel(attention, target)
+    code = _attention_code(attention_gradient_kernel, attention, target, config.fast_math())
     sums = []
     if attention.dtype != attention.wide:
         sums = [made.buffer(x.spec.size * attention.wide.itemsize) for x in (key, value)]
