@@ -87,6 +87,7 @@ class Loaded:
     """Machine code in memory; it stays there as long as this object lives.
 
     Attributes:
+        key: under which the cache keeps it.
         names: the functions that have addresses.
         size: bytes of object code.
         seconds: what it took to compile (or to read from the cache) and to load.
@@ -95,7 +96,7 @@ class Loaded:
 
     def __init__(self, tracker: Any, names: Sequence[str]) -> None:
         self._tracker, self.names = tracker, tuple(names)
-        self.size, self.seconds, self.cached = 0, 0.0, False
+        self.key, self.size, self.seconds, self.cached = "", 0, 0.0, False
 
     def address(self, name: str) -> int:
         """The address of a function, an integer; raises KeyError for an unknown name."""
@@ -155,7 +156,7 @@ def compile_module(
         objects = list(found.values())
         loaded = _load(objects, source, target, symbols or {})
         cache.put_all({name: [code] for name, code in found.items()} | {key: objects})
-    loaded.size = sum(map(len, objects or ()))
+    loaded.key, loaded.size = key, sum(map(len, objects or ()))
     loaded.seconds = time.perf_counter() - begin
     with _lock:
         return _loaded.setdefault(identity, loaded)
@@ -241,7 +242,7 @@ class _Source:
         """A hash of everything that decides the machine code; of one function it is that of its part."""
         if len(self.functions) == 1:
             return self.parts()[0].key(target)
-        made = _versions(target)
+        made = versions(target)
         for items in (self.functions, self.helpers):
             for name in sorted(items):
                 made.update(f"\0{items[name].text}\0{self.metadata.get(name)}".encode())
@@ -299,7 +300,7 @@ def _source(texts: Iterable[str], declarations: Iterable[str], target: Target) -
     return _Source(texts, declarations, target.arch)
 
 
-def _versions(target: Target) -> Any:
+def versions(target: Target) -> Any:
     """A hash, to be continued, of what decides the machine code beside a text."""
     import llvmlite
     import llvmlite.binding as llvm
@@ -331,7 +332,7 @@ class _Part:
 
     def key(self, target: Target) -> str:
         """A hash of everything that decides the machine code."""
-        made = _versions(target)
+        made = versions(target)
         made.update(self.text.encode())
         return str(made.hexdigest())
 
@@ -472,7 +473,28 @@ def _items(text: str) -> list[_Item]:
     return found
 
 
-def _load(objects: Sequence[bytes], source: _Source, target: Target, symbols: Mapping[str, int]) -> Loaded:
+def load_cached(key: str, names: Sequence[str], target: Target | None = None) -> Loaded | None:
+    """Functions of machine code that `compile_module` made, by its `Loaded.key`; None if the cache has it no more."""
+    begin = time.perf_counter()
+    identity = (key, tuple(names), os.getpid())
+    with _lock:
+        known = _loaded.get(identity)
+    if known is not None:
+        return known
+    objects = ObjectCache(folder()).get(key)
+    if objects is None:
+        return None
+    try:
+        loaded = Loaded(_link(objects, names, target or Target.host(), {}), names)
+    except RuntimeError:  # it does not load here
+        return None
+    loaded.key, loaded.cached, loaded.size = key, True, sum(map(len, objects))
+    loaded.seconds = time.perf_counter() - begin
+    with _lock:
+        return _loaded.setdefault(identity, loaded)
+
+
+def _link(objects: Sequence[bytes], names: Sequence[str], target: Target, symbols: Mapping[str, int]) -> Any:
     """Link object files into this process; RuntimeError when a symbol is missing."""
     import llvmlite.binding as llvm
 
@@ -484,11 +506,20 @@ def _load(objects: Sequence[bytes], source: _Source, target: Target, symbols: Ma
     for name, address in (spmd.system_symbols() | dict(symbols)).items():
         builder.import_symbol(name, address)
     builder.add_current_process()
-    names = sorted(source.functions)
     for name in names:
         builder.export_symbol(name)
+    tracker = builder.link(engine, f"amalthea{next(_libraries)}")
+    tracker.engine = engine  # which must outlive it
+    return tracker
+
+
+def _load(objects: Sequence[bytes], source: _Source, target: Target, symbols: Mapping[str, int]) -> Loaded:
+    """The functions of a source in these object files; CompileError when a symbol is missing."""
+    import llvmlite.binding as llvm
+
+    names = sorted(source.functions)
     try:
-        tracker = builder.link(engine, f"amalthea{next(_libraries)}")
+        return Loaded(_link(objects, names, target, symbols), names)
     except RuntimeError as error:
         called = {name for item in source.functions.values() for name in item.references} - set(names)
         declared = {name for name in called if name in source.helpers and source.helpers[name].declares}
@@ -504,5 +535,3 @@ def _load(objects: Sequence[bytes], source: _Source, target: Target, symbols: Ma
             received=f"calls of {', '.join(missing)}, which exist nowhere" if missing else None,
             fix="give the addresses of functions that are only declared in symbols=",
         )
-    tracker.engine = engine  # which must outlive it
-    return Loaded(tracker, names)

@@ -1,35 +1,41 @@
-"""Running a linked routine: arrays in, arrays out, with memory for the values between steps."""
+"""Running compiled code: arrays in, arrays out, with memory for the values between steps."""
 
 from __future__ import annotations
 
 import ctypes
+import math
 import threading
 from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from amalthea.compiler.linking import Linked, Stretch
+from amalthea.compiler.engine import Loaded
+from amalthea.compiler.layout import Fallback, Layout, Place
 from amalthea.compiler.memory import ALIGNMENT
-from amalthea.compiler.routine import Routine, Step, size_of
 from amalthea.compiler.threads import num_threads, run
 from amalthea.core import dtypes
-from amalthea.core.value import Value
 
 Kernels = Mapping[str, Callable[..., Any]]
 
 
 class Execution:
-    """A routine that can be called from several Python threads at once.
+    """Compiled code that can be called from several Python threads at once.
 
     Args:
-        routine: the plan.
-        linked: its code.
+        layout: sizes, places and order.
+        loaded: the native functions; None if there are none.
         fallback: NumPy kernels for the steps without code, by the name of their primitive.
     """
 
-    def __init__(self, routine: Routine, linked: Linked, fallback: Kernels) -> None:
-        self.routine, self.linked, self.fallback = routine, linked, fallback
+    def __init__(self, layout: Layout, loaded: Loaded | None, fallback: Kernels) -> None:
+        self.layout, self.loaded, self.fallback = layout, loaded, fallback
+        self._steps: list[int | Fallback] = []  # addresses, and what falls back
+        for stretch in layout.stretches:
+            if isinstance(stretch, Fallback):
+                self._steps.append(stretch)
+            elif loaded is not None:
+                self._steps.append(loaded.address(stretch))
         self._arenas: list[Arena] = []
         self._lock = threading.Lock()
 
@@ -40,18 +46,18 @@ class Execution:
         """
         # A NumPy scalar has no memory of its own.
         inputs = [a if type(a) is np.ndarray and a.flags.c_contiguous else np.array(a, order="C") for a in arrays]
-        for place in self.routine.in_place.values():
+        for place in self.layout.in_place.values():
             if place not in owned and inputs[place] is arrays[place]:
                 inputs[place] = arrays[place].copy()
         results = self.results(inputs)
         with self._lock:
-            arena = self._arenas.pop() if self._arenas else Arena(self.routine)
+            arena = self._arenas.pop() if self._arenas else Arena(self.layout)
         try:
             arena.point_to(inputs, results)
-            for stretch in self.linked.stretches:
-                self.run(stretch, arena)
-            if any(arena.faults):
-                self._fail(arena)
+            for i in range(len(self._steps)):
+                self.run(i, arena)
+                if any(arena.faults):
+                    self._fail(arena)
             return results
         finally:
             arena.point_to((), ())  # the arrays are the caller's alone again
@@ -62,49 +68,45 @@ class Execution:
         """Raise for the first index that was out of range."""
         found = list(arena.faults)
         ctypes.memset(arena.faults, 0, ctypes.sizeof(arena.faults))
-        for check, worst in reversed(list(zip(self.routine.checks, found, strict=True))):
+        for check, worst in reversed(list(zip(self.layout.checks, found, strict=True))):
             if worst:
                 check.fail(worst)
 
     def results(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Arrays for the outputs: new ones, and inputs whose place they take."""
-        in_place = self.routine.in_place
+        in_place = self.layout.in_place
         return [
-            inputs[in_place[i]] if i in in_place else np.empty(v.spec.sizes, dtypes.to_numpy(v.spec.dtype))
-            for i, v in enumerate(self.routine.outputs)
+            inputs[in_place[i]] if i in in_place else np.empty(shape, dtypes.to_numpy(dtype))
+            for i, (shape, dtype) in enumerate(self.layout.outputs)
         ]
 
-    def run(self, stretch: Stretch, arena: Arena) -> None:
-        """Run one stretch on the arrays that the arena points to."""
-        if stretch.name:
-            run(self.linked.address(stretch), ctypes.addressof(arena.arguments), num_threads())
-        else:
-            self._fall_back(self.routine.steps[stretch.steps[0]], arena)
-
-    def _fall_back(self, step: Step, arena: Arena) -> None:
-        node = step.node
-        assert node is not None
+    def run(self, number: int, arena: Arena) -> None:
+        """Run one step on the arrays that the arena points to."""
+        step = self._steps[number]
+        if not isinstance(step, Fallback):
+            run(step, ctypes.addressof(arena.arguments), num_threads())
+            return
         with np.errstate(all="ignore"):
-            made = self.fallback[node.op.name](*[arena.array(v) for v in node.inputs], **node.attrs)
+            made = self.fallback[step.op](*map(arena.array, step.inputs), **step.attrs)
         parts = made if isinstance(made, (tuple, list)) else (made,)
-        for value, part in zip(node.outputs, parts, strict=True):
-            np.copyto(arena.array(value), part, casting="no")
+        for place, part in zip(step.outputs, parts, strict=True):
+            np.copyto(arena.array(place), part, casting="no")
 
 
 class Arena:
     """The memory of one run: values between steps, and the table of pointers."""
 
-    def __init__(self, routine: Routine) -> None:
-        self.routine = routine
-        raw = np.empty(routine.arena_size + ALIGNMENT, np.uint8)
+    def __init__(self, layout: Layout) -> None:
+        raw = np.empty(layout.arena + ALIGNMENT, np.uint8)
         start = -_address(raw) % ALIGNMENT
-        self.memory = raw[start : start + routine.arena_size]
-        self.constants = [np.ascontiguousarray(value.tensor.numpy()) for value in routine.constants]
+        self.memory = raw[start : start + layout.arena]
+        self.constants = layout.constants
         self.inputs: Sequence[np.ndarray] = ()
         self.results: Sequence[np.ndarray] = ()
-        self.arguments = (ctypes.c_void_p * len(routine.parameters()))()
-        self._first = 2 + len(routine.inputs)
-        self.faults = (ctypes.c_int64 * len(routine.checks))()
+        # In the order of `Routine.parameters`.
+        self._first = 2 + layout.inputs
+        self.arguments = (ctypes.c_void_p * (self._first + len(self.constants) + len(layout.outputs)))()
+        self.faults = (ctypes.c_int64 * len(layout.checks))()
         self.arguments[0], self.arguments[1] = _address(self.memory), ctypes.addressof(self.faults)
         self._point(self._first, self.constants)
 
@@ -118,15 +120,14 @@ class Arena:
         for i, array in enumerate(arrays, at):
             self.arguments[i] = _address(array)
 
-    def array(self, value: Value) -> np.ndarray:
-        """A value of the routine, wherever it lives."""
-        base = self.routine.base(value)
-        kind, at = self.routine.places[base]
-        if kind == "arena":
-            found = self.memory[at : at + size_of(base)].view(dtypes.to_numpy(base.spec.dtype))
+    def array(self, place: Place) -> np.ndarray:
+        """The value that lives in a place."""
+        dtype = dtypes.to_numpy(place.dtype)
+        if place.kind == "arena":
+            found = self.memory[place.at : place.at + math.prod(place.shape) * dtype.itemsize]
         else:
-            found = {"input": self.inputs, "constant": self.constants, "output": self.results}[kind][at]
-        return found.reshape(-1).view(dtypes.to_numpy(value.spec.dtype)).reshape(value.spec.sizes)
+            found = {"input": self.inputs, "constant": self.constants, "output": self.results}[place.kind][place.at]
+        return found.reshape(-1).view(dtype).reshape(place.shape)
 
 
 def _address(array: np.ndarray) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from amalthea.compiler.emitter import Emitter
 from amalthea.compiler.engine import Loaded, compile_module
@@ -19,22 +19,13 @@ class Stretch:
     steps: tuple[int, ...]
 
 
-@dataclass
-class Linked:
-    """A routine's machine code: its stretches in order."""
+def link(routine: Routine, separate: bool = False) -> tuple[list[Stretch], Loaded | None]:
+    """Compile and load a routine: its stretches in order, and their functions (None where all falls back).
 
-    stretches: list[Stretch] = field(default_factory=list)
-    loaded: Loaded | None = None
-
-    def address(self, stretch: Stretch) -> int:
-        """The address of a stretch's function; 0 for one that falls back."""
-        return self.loaded.address(stretch.name) if self.loaded and stretch.name else 0
-
-
-def link(routine: Routine, separate: bool = False) -> Linked:
-    """Compile and load a routine; with `separate` each step is a stretch of its own, to be timed."""
+    With `separate` each step is a stretch of its own, to be timed.
+    """
     stretches, texts, declarations = written(routine, separate)
-    return Linked(stretches, compile_module(texts, declarations, routine.target) if texts else None)
+    return stretches, compile_module(texts, declarations, routine.target) if texts else None
 
 
 def written(routine: Routine, separate: bool = False) -> tuple[list[Stretch], list[str], set[str]]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from amalthea.compiler.control_flow import CONTROL
 from amalthea.compiler.execution import Arena, Execution, Kernels
+from amalthea.compiler.layout import layout_of
 from amalthea.compiler.linking import link
 from amalthea.compiler.routine import Routine, Step, size_of
 from amalthea.core import dtypes
@@ -52,18 +53,19 @@ def step_times(
 
     A loop runs as long as its data say, so one that gets data without meaning may never end.
     """
-    linked = link(routine, separate=True)
-    execution, arena = Execution(routine, linked, fallback), Arena(routine)
+    stretches, loaded = link(routine, separate=True)
+    layout = layout_of(routine, stretches)
+    execution, arena = Execution(layout, loaded, fallback), Arena(layout)
     inputs = [np.array(a, order="C") for a in arrays]
     arena.point_to(inputs, execution.results(inputs))
     times: list[float | None] = [None] * len(routine.steps)
     for _ in range(repeats):
-        for i, stretch in enumerate(linked.stretches):
+        for i in range(len(stretches)):
             node = _control(routine.steps[i])
             if node is not None and not control:
                 continue
             begin = time.perf_counter()
-            execution.run(stretch, arena)
+            execution.run(i, arena)
             took, best = time.perf_counter() - begin, times[i]
             times[i] = took if best is None else min(best, took)
     return times
