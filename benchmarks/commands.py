@@ -50,14 +50,12 @@ def training(names: Sequence[str], request: Request) -> None:
     found = floor.measure(request.options.threads, megabytes=128 if request.quick else 1024)
     report.floor, report.floor_text = asdict(found), found.describe()
     for row in table.rows(names):
-        console.print(f"{row.name}: {row.shape}", highlight=False)
         try:
             measured, done = table.measure(row, found, request.options)
         except WorkerError as error:
-            console.print(f"  no reference: {error}", markup=False)
+            console.print(f"{row.name}: no reference: {error}", markup=False)
             continue
-        report.rows.append(measured)
-        report.shapes[row.name], report.others[row.name] = row.shape, done.others
+        report.add(measured, row.shape, done.others, console)
     _finish(report, request, console)
 
 
@@ -73,8 +71,8 @@ def inference(names: Sequence[str], request: Request) -> None:
     report = RatioReport("inference", engines, versions=_versions(INFERENCE, request.options))
     report.options = {"rounds": request.options.rounds, "threads": request.options.threads}
     for measured, done in table.measure([ROWS[name] for name in names or ROWS], request.options, console):
-        report.rows.append(measured)
-        report.others[measured.name] = done.others
+        row = ROWS[measured.name]
+        report.add(measured, f"{row.size}x{row.size} images, batch {row.batch}", done.others, console)
     _finish(report, request, console)
 
 

@@ -16,6 +16,9 @@ from benchmarks.workers import Worker, WorkerError
 
 Check = Callable[[Worker], str]
 
+HOPELESS, FEW = 10, 2
+"""An engine that takes so many times as long as the fastest is given so few turns: its place is clear."""
+
 
 @dataclass
 class Options:
@@ -108,8 +111,11 @@ def _rounds(
 ) -> float:
     """Give every engine its turns; returns how busy others were."""
     busy: list[float] = []
+    first: dict[str, float] = {}
     for round_ in range(options.rounds + 1):
         for name in rotated([name for name in workers if not results[name].problem], round_):
+            if round_ > FEW and first[name] > HOPELESS * min(first.values()):
+                continue
             time.sleep(options.pause)
             others = Others()
             try:
@@ -117,7 +123,10 @@ def _rounds(
             except WorkerError as error:
                 results[name].problem = f"failed: {error}"
                 continue
-            if round_:
-                busy.append(others.busy(turn["all"]))
-                results[name].seconds.append(turn["seconds"])
+            if not round_:
+                first[name] = turn["seconds"]
+                continue
+            busy.append(others.busy(turn["all"]))
+            results[name].seconds.append(turn["seconds"])
+            results[name].processor.append(turn["processor"])
     return sum(busy) / len(busy) if busy else 0.0

@@ -68,6 +68,13 @@ class RatioReport:
             text = ", ".join(f"{name} {value:.1f}" for name, value in busy.items())
             console.print(f"- NOT A QUIET MACHINE: processors kept busy by other work: {text}", highlight=False)
 
+    def add(self, row: Measured, shape: str, others: float, console: Console) -> None:
+        """Take a row that has been measured, and say at once how it went."""
+        self.rows.append(row)
+        self.shapes[row.name], self.others[row.name] = shape, others
+        times = [f"{name} {self._time(row, name)}" for name in row.results]
+        console.print(f"{row.name} ({shape}): {', '.join(times)}", highlight=False)
+
     def write(self, folder: Path = RESULTS) -> list[Path]:
         """Write the JSON and the picture; returns both."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -94,6 +101,7 @@ class RatioReport:
             engines[name] = {
                 "seconds": asdict(result.timing) if result.timing else None,
                 "ratio": asdict(ratio) if ratio else None,
+                "processor_seconds": asdict(Timing.of(result.processor)) if result.processor else None,
                 "peak_bytes": result.peak,
                 "ready_seconds": round(result.ready, 3),
                 **({"problem": result.problem} if result.problem else {}),

@@ -15,6 +15,7 @@ class Result:
 
     Attributes:
         seconds: of one step, in each round.
+        processor: processor seconds of one step, of all threads together, in each round.
         problem: why there is no time: not installed, failed, or wrong.
         peak: most memory its process held, bytes.
         ready: seconds until it had compiled and trained its first steps.
@@ -22,6 +23,7 @@ class Result:
     """
 
     seconds: list[float] = field(default_factory=list)
+    processor: list[float] = field(default_factory=list)
     problem: str = ""
     peak: float = 0
     ready: float = 0

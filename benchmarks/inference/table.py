@@ -38,13 +38,12 @@ def disagreement(logits: list[list[float]], wanted: list[list[float]]) -> str:
 def measure(rows: Sequence[Inference], options: Options, console: Console) -> Iterator[tuple[Measured, Race]]:
     """The rows of the table, one after the other."""
     for row in rows:
-        console.print(f"{row.name}: images of {row.size}x{row.size}, batch {row.batch}", highlight=False)
         with tempfile.TemporaryDirectory() as folder:
             files = {name: str(Path(folder) / f"network.{name}") for name in EXPORTS}
             for name, path in files.items():
                 problem = _export(name, row, path, options)
                 if problem:
-                    console.print(f"  {EXPORTS[name].name}: {problem}", markup=False, highlight=False)
+                    console.print(f"{row.name}: {EXPORTS[name].name}: {problem}", markup=False, highlight=False)
             yield _row(row, files, options)
 
 
