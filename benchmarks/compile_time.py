@@ -3,7 +3,7 @@
 Each figure is of a process of its own. Processor time is what all threads together spend, and is little disturbed by
 other programs; the total is also given by the clock. `trace` runs the Python function, `expand` goes down to
 primitives, `passes` are those over the graph, `kernels` is fusion, planning, the choice of tilings and the text of the
-kernels, `llvm` is from that text to code in memory.
+kernels, `llvm` is from that text to code in memory. A program from the cache needs tracing, expanding and loading only.
 """
 
 from __future__ import annotations
@@ -85,11 +85,13 @@ def compile_once(name: str) -> Compiled:
     step: Any = training.step
     trace, traced = timed(lambda: step.get_graph(*training.batches[0]))
     expand, graph = timed(lambda: traced.expand("primitive"))
-    passes, _ = timed(lambda: optimize(graph))  # once more inside `Program`
+    passes, _ = timed(lambda: optimize(graph))  # beforehand, to know what they take inside `Program`
     begin = time.perf_counter()
     processor, made = timed(lambda: Program(graph, native.bare_kernels))
     clock = time.perf_counter() - begin
     llvm = made.loaded.seconds if made.loaded else 0.0
+    if made.loaded and made.loaded.cached:
+        passes = 0.0  # a program from the cache needs none
     texts = {code.name: len(code.text) for one in made.steps for code, _ in one.codes}
     return Compiled(
         trace,
