@@ -7,16 +7,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import amalthea as am
 from amalthea import ops
 from amalthea.backends.native import BACKEND
 from amalthea.backends.numpy import BACKEND as REFERENCE
-from amalthea.compiler import fusion
+from amalthea.compiler import fusion, loop_columns, loop_rows, loop_transposes
+from amalthea.compiler import loops as loop_level
 from amalthea.compiler.program import Program
 from amalthea.core.trace import trace
+from tests.compiler.random_graphs import Case, assert_close, cases
 
 RNG = np.random.default_rng(0)
 REDUCE = {"sum": ops.sum, "max": ops.max, "min": ops.min, "prod": ops.prod}
@@ -250,3 +252,47 @@ def test_an_update_that_waits_for_a_number_is_one_pass_over_its_arrays() -> None
 
     program = same(step, normal(50, 60), normal(50, 60), normal(50, 60), np.array(3, "int32"))
     assert [len(kernel.roots) for kernel in program.kernels] == [2, 2]
+
+
+TINY = (
+    (loop_level, {"SMALLEST_PART": 2, "FEWEST_PARTS": 2}),
+    (loop_columns, {"WIDTH": 3, "RUN": 2}),
+    (loop_rows, {"RUN": 3, "TURNS": 2}),
+    (loop_transposes, {"SMALLEST": 1, "STEEP": 2, "ACROSS": 3, "ALONG": 3}),
+    (fusion, {"ROW_BUFFERS": 64, "ARRAYS": 3, "PAGE": 8}),
+)
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts, blocks, runs and tiles of a few elements, so that small tensors are cut in all ways."""
+    for module, values in TINY:
+        for name, value in values.items():
+            monkeypatch.setattr(module, name, value)
+
+
+SHARED = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@SHARED
+@given(reductions(), st.integers(0, 99))
+def test_reductions_cut_into_tiny_pieces(tiny: None, case: Any, seed: int) -> None:
+    name, _, shape, axes, keepdims = case
+    x = np.random.default_rng(seed).choice([-1.0, 1.0] if name == "prod" else [-2.0, 0.0, 1.0, 3.0], shape)
+    same(lambda x: (ops.exp(x) + 1, REDUCE[name](x * 2 - x, axis=axes, keepdims=keepdims)), x)
+
+
+@pytest.mark.parametrize("kind", ["ring", "smooth"])
+@SHARED
+@given(data=st.data())
+def test_random_graphs_cut_into_tiny_pieces(tiny: None, kind: str, data: st.DataObject) -> None:
+    case: Case = data.draw(cases(kind))
+    got = Program(case.graph, BACKEND.bare_kernels)(case.arrays)
+    assert_close(got, case.run(), 0.0 if kind == "ring" else 1e-9)
+
+
+@settings(SHARED, max_examples=30)
+@given(st.permutations(range(3)), st.lists(st.integers(1, 9), min_size=3, max_size=3))
+def test_transposes_cut_into_tiny_pieces(tiny: None, axes: list[int], shape: list[int]) -> None:
+    x = normal(*shape)
+    same(lambda x: ops.transpose(x, axes) * 2 + np.float32(1), x)
