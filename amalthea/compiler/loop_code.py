@@ -47,7 +47,7 @@ class LoopFunction(Elements):
         self.in_place: dict[Value, Value] = {}  # values that are stored in the memory of one that is read
         self.indices: list[Affine] = []  # all indices that the code computes
         self.tests: list[Test] = []  # on which it depends what an element is made of
-        self.operations = 0  # arithmetic per element; a function counts as some
+        self.operations = 0  # arithmetic per element of the inner axes; a function counts as some
         for root in self.roots:
             self._collect(root)
         self.replaced: set[str] = set()
@@ -84,7 +84,7 @@ class LoopFunction(Elements):
     # What is read, and loops that are one
 
     def _collect(self, root: Root) -> None:
-        self.operations += weight(root.value.node)
+        operations = weight(root.value.node)
         stack = self._inputs_of(root)
         if not root.reduces:
             self._compute(root.value.node, self.index(root))
@@ -101,9 +101,11 @@ class LoopFunction(Elements):
                 if value not in self.made:
                     self._read(self.base(value), value, index)
             else:
-                self.operations += weight(value.node)
+                operations += weight(value.node)
                 self._compute(value.node, index)
                 stack.extend(reads(value.node, index))
+        if root.kind != "row":
+            self.operations += operations
 
     def _compute(self, node: Node, index: Index) -> None:
         found = tests(node, index)

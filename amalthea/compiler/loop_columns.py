@@ -11,14 +11,12 @@ from collections.abc import Callable, Sequence
 
 from amalthea.compiler.kernel_code import KernelCode
 from amalthea.compiler.loop_code import Base, Loop, LoopFunction, size_of
-from amalthea.compiler.loops import LoopKernel, Root, parts_of
+from amalthea.compiler.loops import COLUMNS, LoopKernel, Root
 from amalthea.compiler.reductions import accumulator, combine_all
 from amalthea.core.value import Value
 
 RUN = 512
 """Rows that are added before their sum is added to another."""
-WIDTH = 1024
-"""Columns of a block. Wide ones, since rows are best read in long runs; work to share is made by cutting the rows."""
 AT_ONCE = ((4, 8), (12, 4), (32, 2))
 """(operations, rows): how many rows are taken at once where a row takes so many operations a column."""
 
@@ -26,26 +24,26 @@ AT_ONCE = ((4, 8), (12, 4), (32, 2))
 class ColumnFunction(LoopFunction):
     """Reduces the inner axes, going down them; parts leave their sums in scratch buffers."""
 
-    def __init__(self, kernel: LoopKernel, stored: set[Value], base: Base) -> None:
-        super().__init__(kernel, kernel.roots, stored, base)
-        self.sums = [root for root in kernel.roots if root.reduces]
-        self.elements = [root for root in kernel.roots if root.kind == "each"]
-        self.outer = self.loops("r", kernel.rows)
-        self.inner = self.loops("i", kernel.inner)
-        self.columns = self.loops("c", kernel.columns)
-        self._cut()
+    kind = "columns"
 
-    def _cut(self) -> None:
-        """Choose blocks and parts, by the sizes alone."""
-        rows, depth, turns = size_of(self.outer), size_of(self.inner), self.columns[0][1]
-        self.wide = size_of(self.columns[1:])  # columns of one turn of their outermost loop
-        self.block = min(turns, max(1, WIDTH // max(1, self.wide)))
-        self.blocks = -(-turns // max(1, self.block))
-        self.parts = min(max(1, depth), parts_of(rows * self.blocks, depth * self.block * self.wide))
+    def __init__(self, kernel: LoopKernel, stored: set[Value], base: Base) -> None:
+        super().__init__(kernel, kernel.passing, stored, base)
+        self.parts = kernel.parts
+        self._divide(self.loops("r", kernel.rows), self.loops("i", kernel.inner), self.loops("c", kernel.columns))
         if self.parts == 1:
             self.begin(self.roots)
         else:
             self.begin(self.elements, len(self.sums))
+
+    def _divide(self, outer: Sequence[Loop], inner: Sequence[Loop], columns: Sequence[Loop]) -> None:
+        """Set the loops, and the blocks of columns."""
+        self.sums = [root for root in self.roots if root.reduces]
+        self.elements = [root for root in self.roots if root.kind == "each"]
+        self.outer, self.inner, self.columns = outer, inner, columns
+        turns = columns[0][1]
+        self.wide = size_of(columns[1:])  # columns of one turn of their outermost loop
+        self.block = min(turns, max(1, COLUMNS // max(1, self.wide)))
+        self.blocks = -(-turns // max(1, self.block))
 
     def run(self) -> KernelCode:
         """The function."""
@@ -70,7 +68,7 @@ class ColumnFunction(LoopFunction):
             return []
 
         e.loop("%lo", "%hi", 1, unit)
-        return self.code("columns", rows * self.blocks * self.parts, rows * depth * size_of(self.columns))
+        return self.code(self.kind, rows * self.blocks * self.parts, rows * depth * size_of(self.columns))
 
     # Columns
 
@@ -98,7 +96,7 @@ class ColumnFunction(LoopFunction):
 
         def within(loops: Sequence[Loop], place: str) -> None:
             if not loops:
-                self.known, self.row_values = [{}], {}
+                self.known, self.row_values, self.here = [{}], {}, place
                 body(place)
                 return
             (name, size), rest = loops[0], loops[1:]
@@ -209,9 +207,15 @@ class ColumnFunction(LoopFunction):
     def _leave(self, row: str, place: str) -> None:
         """Leave the sums of a part, one column of them, for the function that puts them together."""
         e = self.e
-        before = e.value(f"mul nsw i64 {self.start}, {self.wide}") if self.start != "0" else "0"
-        column = e.value(f"add nsw i64 {before}, {place}")
+        column = self.column(place)
         at = e.value(f"add nsw i64 {e.value(f'mul nsw i64 {row}, {size_of(self.columns)}')}, {column}")
         for i, (_, kind, pointer) in enumerate(self._at(self.far, place)):
             value = e.value(f"load {kind}, ptr {pointer}")
             e.line(f"store {kind} {value}, ptr {self.pointer(kind, f'%s{i}', at)}")
+
+    def column(self, place: str) -> str:
+        """The column, counted from the first of all, at a place of the block."""
+        if self.start == "0":
+            return place
+        e = self.e
+        return e.value(f"add nsw i64 {e.value(f'mul nsw i64 {self.start}, {self.wide}')}, {place}")

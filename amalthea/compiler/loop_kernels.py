@@ -52,6 +52,6 @@ def generate_loops(
     if function.parts > 1:
         places = function.parts * prod(kernel.kept)
         made.scratch = [places * accumulator(root.value.spec.dtype).itemsize for root in function.sums]
-        rest = PartsFunction(kernel, stored, base, function.parts)
+        rest = PartsFunction(kernel, stored, base)
         made.codes.append((rest.run(), rest.parameters))
     return made

@@ -126,15 +126,14 @@ class RowFunction(LoopFunction):
 
     def __init__(self, kernel: LoopKernel, stored: set[Value], base: Base) -> None:
         self.parts = kernel.parts
-        roots = [root for root in kernel.roots if self.parts == 1 or root.kind != "row"]
-        super().__init__(kernel, roots, stored, base)
-        self.sums = [root for root in roots if root.reduces]
+        super().__init__(kernel, kernel.passing, stored, base)
+        self.sums = [root for root in self.roots if root.reduces]
         self.buffers: dict[Value, str] = {}
         self.outer, self.inner = self.loops("r", kernel.rows), self.loops("i", kernel.inner)
         if self.parts == 1:
-            self.begin(roots)
+            self.begin(self.roots)
         else:
-            self.begin([root for root in roots if not root.reduces], len(self.sums))
+            self.begin([root for root in self.roots if not root.reduces], len(self.sums))
 
     def run(self) -> KernelCode:
         """The function."""

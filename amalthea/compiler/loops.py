@@ -20,6 +20,8 @@ PARTS, FEWEST_PARTS = 32, 4
 """Pieces of work that a kernel is cut into at most, and parts of a row at least: two would not pay for a meeting."""
 SMALLEST_PART = 1 << 13
 """Elements that a part has at least."""
+COLUMNS = 1 << 10
+"""Columns that are taken together at most. Wide blocks, since rows are best read in long runs."""
 
 
 def parts_of(rows: int, elements: int) -> int:
@@ -103,12 +105,19 @@ class LoopKernel:
 
     @property
     def parts(self) -> int:
-        """Into how many parts the inner axes of a row are cut where it keeps no columns; 1 if they stay in one.
+        """Into how many parts the inner axes of a row, or of a block of columns, are cut; 1 if they stay in one.
 
         What is cut is put together by a second function, so it has one stage.
         """
-        rows = prod(self.rows)
-        return 1 if self.columns or rows >= FEW_ROWS else parts_of(rows, prod(self.inner))
+        rows, depth, columns = prod(self.rows), prod(self.inner), prod(self.columns)
+        if self.columns:
+            return min(max(1, depth), parts_of(rows * -(-columns // COLUMNS), depth * min(columns, COLUMNS)))
+        return 1 if rows >= FEW_ROWS else parts_of(rows, depth)
+
+    @property
+    def passing(self) -> list[Root]:
+        """What the function that passes over the inner axes makes; the rest is left to the one that joins parts."""
+        return [root for root in self.roots if self.parts == 1 or root.kind != "row"]
 
     @property
     def one_stage(self) -> bool:

@@ -255,8 +255,8 @@ def test_an_update_that_waits_for_a_number_is_one_pass_over_its_arrays() -> None
 
 
 TINY = (
-    (loop_level, {"SMALLEST_PART": 2, "FEWEST_PARTS": 2}),
-    (loop_columns, {"WIDTH": 3, "RUN": 2}),
+    (loop_level, {"SMALLEST_PART": 2, "FEWEST_PARTS": 2, "COLUMNS": 3}),
+    (loop_columns, {"COLUMNS": 3, "RUN": 2}),
     (loop_rows, {"RUN": 3, "TURNS": 2}),
     (loop_transposes, {"SMALLEST": 1, "STEEP": 2, "ACROSS": 3, "ALONG": 3}),
     (fusion, {"ROW_BUFFERS": 64, "ARRAYS": 3, "PAGE": 8}),
