@@ -130,9 +130,31 @@ def split(flat: Affine, shape: Sequence[int]) -> list[Affine]:
     """
     found = []
     for axis, step in enumerate(strides_of(shape)):
-        rest = Affine.of(Remainder(flat, step * shape[axis])) if axis else flat
-        found.append(Affine.of(Quotient(rest, step)) if step > 1 else rest)
+        rest = remainder(flat, step * shape[axis]) if axis else flat
+        found.append(quotient(rest, step))
     return found
+
+
+def quotient(index: Affine, by: int) -> Affine:
+    """index // by, of an index that is not negative.
+
+    >>> quotient(Affine.of("i") * 4 + 2, 2), quotient(Affine.of("i"), 2)
+    (2*i + 1, (i)//2)
+    """
+    if all(factor % by == 0 for _, factor in index.terms):
+        return Affine(tuple((atom, factor // by) for atom, factor in index.terms), index.constant // by)
+    return Affine.of(Quotient(index, by))
+
+
+def remainder(index: Affine, by: int) -> Affine:
+    """index % by, of an index that is not negative.
+
+    >>> remainder(Affine.of("i") * 4 + 3, 2), remainder(Affine.of("i"), 2)
+    (1, (i)%2)
+    """
+    if all(factor % by == 0 for _, factor in index.terms):
+        return Affine((), index.constant % by)
+    return Affine.of(Remainder(index, by))
 
 
 def within(index: Affine) -> Iterator[Affine]:
