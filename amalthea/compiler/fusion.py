@@ -93,7 +93,7 @@ class Fusion:
         self.arrays: dict[int, set[Value]] = {}  # of each loop kernel: the larger ones that it goes along
         self.steps: list[Step] = []
         self.checked: set[tuple[Value, tuple[int, ...]]] = set()
-        self.indices: set[Value] = set()  # that are checked, in memory
+        self.handed: set[Value] = set()  # what other steps than loop kernels read
 
     def run(self) -> list[Step]:
         """The steps in order."""
@@ -115,7 +115,8 @@ class Fusion:
             for value in node.outputs:
                 if value in self.stored and value not in self.aliases:
                     self._place(value)
-        self.indices = {memory for memory, _ in self.checked}
+        self.handed = {memory for memory, _ in self.checked}
+        self.handed |= {self._memory(v) for n in self.graph.nodes if not self._is_loop(n) for v in memory_inputs(n)}
         for step in self.steps:
             if isinstance(step, LoopKernel | NodeStep):
                 self._settle(step)
@@ -376,7 +377,7 @@ class Fusion:
 
     def _leaves(self, value: Value, places: dict[Value, Root]) -> bool:
         """Whether something outside a kernel reads a value."""
-        return value in self.results or value in self.indices or self._stages(value, places) is None
+        return value in self.results or value in self.handed or self._stages(value, places) is None
 
     def _stages(self, value: Value, places: dict[Value, Root]) -> set[int] | None:
         """The stages of a kernel that read a value; None if it is also read elsewhere."""

@@ -350,3 +350,11 @@ def test_convolutions_that_crop(top, bottom, left, right, stride, dilation, seed
         return convolution(x, k, **attributes), *tape.gradient(y, [x, k])
 
     check(f, x, k)
+
+
+def test_a_contraction_reads_what_was_widened_even_where_the_wide_value_is_a_result():
+    def f(a, b):
+        wide = ops.cast(ops.bitwise_and(b, 15), "float32")
+        return wide, registry["contract"](a, wide, subscripts="a,pq->aqp")
+
+    check(f, np.array([-2.0, 2.0], "float32"), np.array([[-2]], "int8"))
