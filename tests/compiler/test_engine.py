@@ -256,6 +256,30 @@ def test_processes_share_the_cache(own_cache: Path) -> None:
     assert again.stdout.strip() == "True" and len(list(own_cache.iterdir())) == 1
 
 
+def test_processes_that_compile_overlapping_programs_at_once_share_functions(own_cache: Path) -> None:
+    code = (
+        "import ctypes, random, sys\nfrom pathlib import Path\n"
+        "from amalthea.compiler.engine import compile_module\n"
+        "chance, place = random.Random(int(sys.argv[1])), Path(sys.argv[2])\n"
+        "def text(i):\n"
+        "    return f'define i64 @f{i}(i64 %x) {{\\n  %y = add i64 %x, {i}\\n  ret i64 %y\\n}}'\n"
+        "for _ in range(12):\n"
+        "    chosen = chance.sample(range(12), 4)\n"
+        "    loaded = compile_module([text(i) for i in chosen])\n"
+        "    for i in chosen:\n"
+        "        function = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(loaded.address(f'f{i}'))\n"
+        "        assert function(100) == 100 + i\n"
+        "    del loaded\n"
+        "    for path in chance.sample(sorted(place.glob('*.o')), 2):\n"
+        "        path.unlink(missing_ok=True)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    commands = [[sys.executable, "-c", code, str(seed), str(own_cache)] for seed in range(3)]
+    processes = [subprocess.Popen(c, env=environment, stderr=subprocess.PIPE, text=True) for c in commands]
+    errors = [process.communicate(timeout=120)[1] for process in processes]
+    assert errors == [""] * 3 and [process.returncode for process in processes] == [0] * 3
+
+
 @pytest.mark.parametrize("vectors", [True, False], ids=["vectors", "scalar loop"])
 @pytest.mark.parametrize("name", [name for name in Target.names() if Target.named(name).runs_here()])
 def test_narrower_targets_run_here(name: str, vectors: bool) -> None:
