@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from amalthea.compiler import elementwise
 from amalthea.compiler.contraction_nest import Axis, Constant, Nest
 from amalthea.compiler.emitter import Emitter, literal, llvm_type
 from amalthea.core import dtypes
@@ -396,11 +397,10 @@ def convert(e: Emitter, value: str, given: DType, wanted: DType, lanes: int = 1)
     """A value of one dtype as one of another: exact where it widens, rounded where it narrows."""
     if given == wanted:
         return value
+    if wanted in ("bfloat16", "float16"):  # for which LLVM would call functions on many targets
+        return elementwise.emit(e, "cast", [value], [given], wanted, lanes)
     a, b = llvm_type(given, lanes), llvm_type(wanted, lanes)
     if dtypes.is_floating(given) and dtypes.is_floating(wanted):
-        if given.itemsize == wanted.itemsize:  # the two half precisions
-            middle = convert(e, value, given, dtypes.float32, lanes)
-            return convert(e, middle, dtypes.float32, wanted, lanes)
         word = "fpext" if given.itemsize < wanted.itemsize else "fptrunc"
     elif dtypes.is_floating(wanted):
         word = "sitofp" if given in dtypes.SIGNED else "uitofp"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -17,9 +19,10 @@ from amalthea.compiler.contraction_convolution import (
     convolution_input_gradient,
     convolution_kernel_gradient,
 )
+from amalthea.compiler.contraction_kernel import write_kernel
 from amalthea.compiler.contraction_nest import Constant, Contraction, Epilogue, Step, Strides, nest_of
 from amalthea.compiler.contraction_units import units
-from amalthea.compiler.engine import object_code
+from amalthea.compiler.engine import assembly, object_code
 from amalthea.compiler.target import Target
 from amalthea.core.dtypes import DType, bfloat16, float32, int8, int32, uint8
 from tests.compiler.contraction_runner import check, computed, guarded, run, values_of
@@ -210,6 +213,24 @@ def test_narrow_results_of_one_lane() -> None:
     for target in TARGETS:
         got, right = computed(c, target)
         np.testing.assert_array_equal(got, right.astype(np.uint8))
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("target", TARGETS, ids=lambda t: t.name)
+def test_half_precision_without_instructions_for_it(target: Target, dtype: str) -> None:
+    for subscripts, x, y in (("ij,jk->ik", (20, 33), (33, 21)), ("ij,kj->ik", (3, 65), (5, 65))):
+        c = from_subscripts(subscripts, x, y, DType(dtype))
+        check(c, target)
+        check(replace(c, dtype=int8, accumulate=float32), target)  # integers in, half precision out
+
+
+@pytest.mark.parametrize("name", ["x86-64", "sse4.2", "avx2", "avx512", "neon"])
+def test_no_functions_of_a_runtime_library_are_called(name: str) -> None:
+    target = Target.named(name)
+    for read, stored in ((bfloat16, bfloat16), (int8, bfloat16), (float32, bfloat16), (bfloat16, float32)):
+        c = replace(product("ij,jk->ik", (20, 33), (33, 21), bfloat16), dtype=read, result=stored)
+        kernel = write_kernel(nest_of(c), choices(c, target)[0], target)
+        assert "bf2" not in assembly([kernel.text], kernel.declarations, target)
 
 
 @pytest.mark.parametrize("name", ["sse4.2", "avx2", "avx512", "sapphirerapids", "neon", "neon-dot"])
