@@ -50,6 +50,7 @@ def test_all_stages_of_a_training_step():
 
 
 def test_what_falls_back_is_named(monkeypatch):
+    monkeypatch.setenv("AMALTHEA_CACHE", "off")
     monkeypatch.delitem(GENERATORS, "argmax")
     told = am.explain(lambda x: ops.argmax(ops.exp(x), axis=1), X)
     assert told.fallbacks == ["argmax"]

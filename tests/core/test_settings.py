@@ -63,6 +63,12 @@ def test_native_is_the_default_and_numpy_computes_where_it_is_not_installed(tmp_
     assert len([line for line in told.splitlines() if "Warning" in line and "pip install 'llvmlite" in line]) == 1
 
 
+def test_an_old_llvmlite_is_as_good_as_none(tmp_path):
+    code = "import importlib.metadata as m; m.version = lambda name: '0.43.0'; import amalthea as am; am.ops.add(1, 2)"
+    told = run(code, AMALTHEA_HOME=str(tmp_path), AMALTHEA_BACKEND="")
+    assert "llvmlite, which brings it, is too old: 0.43.0. Fix: pip install 'llvmlite>=0.50'" in told
+
+
 def test_asking_for_native_where_it_is_not_installed_is_an_error(tmp_path):
     told = run(WITHOUT_LLVMLITE + "1)", AMALTHEA_HOME=str(tmp_path), AMALTHEA_BACKEND="native")
     assert told.splitlines()[-1].startswith("ImportError: [native]") and "pip install 'llvmlite" in told

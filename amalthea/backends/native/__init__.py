@@ -7,6 +7,7 @@ kernels inside the program. Op by op, NumPy's kernels compute, and on large arra
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,9 +19,21 @@ from amalthea.backends.native.eager import eager_kernel
 from amalthea.backends.numpy import NumpyBackend
 from amalthea.core.graph import Graph
 
-if importlib.util.find_spec("llvmlite") is None:
+_LLVMLITE = (0, 50)
+
+
+def _missing() -> str:
+    """What is wrong with the llvmlite that is installed; empty if nothing is."""
+    if importlib.util.find_spec("llvmlite") is None:
+        return "is not installed"
+    version = importlib.metadata.version("llvmlite")
+    old = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal()) < _LLVMLITE
+    return f"is too old: {version}" if old else ""
+
+
+if fault := _missing():
     raise ImportError(
-        "[native] this backend compiles with LLVM, and llvmlite, which brings it, is not installed. "
+        f"[native] this backend compiles with LLVM, and llvmlite, which brings it, {fault}. "
         "Fix: pip install 'llvmlite>=0.50'."
     )
 
