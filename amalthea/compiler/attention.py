@@ -24,6 +24,9 @@ from amalthea.core.dtypes import DType
 KEYS = 64
 """The most keys of a block: its scores and the block's keys and values lie in the first cache together."""
 
+SHORT = 512
+"""Queries below which blocks are half as large where keys after a query are left out: smaller blocks leave out more."""
+
 LOW = -3.4028234663852886e38
 """The lowest float32: finite, so that as a first maximum it does no harm to keys at minus infinity."""
 
@@ -96,11 +99,12 @@ class AttentionWriter:
         self.a = attention
         self.wide = attention.wide
         self.lanes = target.lanes(self.wide)
-        most = 4 if target.registers >= 32 else 2
+        small = attention.skips and attention.queries < SHORT
+        most = 4 if target.registers >= 32 and not small else 2
         self.columns = min(most, -(-attention.queries // self.lanes))
-        self.rows = max((target.registers - most - (1 if target.fma else 3)) // most, 1)
+        self.most_rows = max((target.registers - most - (1 if target.fma else 3)) // most, 1)
         self.panel = self.columns * self.lanes  # queries of a block
-        blocks = max(-(-attention.keys // KEYS), 1)
+        blocks = max(-(-attention.keys // (KEYS // 2 if small else KEYS)), 1)
         self.block = -(-attention.keys // blocks)  # keys of a block
         attributes = 'nounwind "prefer-vector-width"="512"' if target.vector_bytes >= 64 else "nounwind"
         parameters = [(f"ptr noalias nonnull{'' if n in written else ' readonly'}", n) for n in names]
@@ -204,7 +208,9 @@ class AttentionWriter:
             sums = begin(row, count)
             end(row, count, self.code.accumulate(views, pointers, [(Axis(depth, ()), depth)], columns, valid, sums))
 
-        self.blocks(rows, self.rows, tile)
+        most = self.most_rows
+        even = [n for n in range(min(most, rows), most * 2 // 3, -1) if rows % n == 0]
+        self.blocks(rows, even[0] if even else most, tile)
 
     def zeros(self, columns: int) -> Callable[[str, int], list[str]]:
         """Sums that begin with nothing."""
