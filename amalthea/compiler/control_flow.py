@@ -425,7 +425,18 @@ class _Branch(_ControlFlow):
         return graphs
 
     def prepare(self) -> bool:
-        return all(self.add(f"branch_{i}", graph, graph.outputs) for i, graph in enumerate(self.graphs()))
+        updates = {self.node.outputs.index(out): place - 1 for out, place in self.replaced.items() if place}
+        if not all(self.add(f"branch_{i}", graph, graph.outputs, updates) for i, graph in enumerate(self.graphs())):
+            return False
+        # All graphs must agree on what is overwritten.
+        in_place = [routine.in_place for _, routine, _ in self.routines]
+        agreed = {out: place for out, place in updates.items() if all(out in some for some in in_place)}
+        if any(some != agreed for some in in_place):
+            self.routines, self.arenas, self.result = [], [], Made()
+            for i, graph in enumerate(self.graphs()):
+                self.add(f"branch_{i}", graph, graph.outputs, agreed)
+        self.taken = {self.node.outputs[out] for out in agreed}
+        return True
 
     def emit(self) -> None:
         e, node = self.e, self.node

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import sys
 import threading
 from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
@@ -36,6 +37,7 @@ class Execution:
                 self._steps.append(stretch)
             elif loaded is not None:
                 self._steps.append(loaded.address(stretch))
+        self._results = [_Results(shape, dtypes.to_numpy(dtype)) for shape, dtype in layout.outputs]
         self._arenas: list[Arena] = []
         self._lock = threading.Lock()
 
@@ -49,8 +51,8 @@ class Execution:
         for place in self.layout.in_place.values():
             if place not in owned and inputs[place] is arrays[place]:
                 inputs[place] = arrays[place].copy()
-        results = self.results(inputs)
         with self._lock:
+            results = self.results(inputs)
             arena = self._arenas.pop() if self._arenas else Arena(self.layout)
         try:
             arena.point_to(inputs, results)
@@ -73,12 +75,9 @@ class Execution:
                 check.fail(worst)
 
     def results(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Arrays for the outputs: new ones, and inputs whose place they take."""
+        """Arrays for the outputs: inputs whose place they take, and arrays that nobody else holds."""
         in_place = self.layout.in_place
-        return [
-            inputs[in_place[i]] if i in in_place else np.empty(shape, dtypes.to_numpy(dtype))
-            for i, (shape, dtype) in enumerate(self.layout.outputs)
-        ]
+        return [inputs[in_place[i]] if i in in_place else made.array() for i, made in enumerate(self._results)]
 
     def run(self, number: int, arena: Arena) -> None:
         """Run one step on the arrays that the arena points to."""
@@ -91,6 +90,43 @@ class Execution:
         parts = made if isinstance(made, (tuple, list)) else (made,)
         for place, part in zip(step.outputs, parts, strict=True):
             np.copyto(arena.array(place), part, casting="no")
+
+
+class _Results:
+    """Arrays for one output. A large one is used again when its last holder has let go of it.
+
+    Memory that was never touched costs a page fault for each page: 0.1 ms a megabyte, as long as to fill it.
+    """
+
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype) -> None:
+        self.shape, self.dtype = shape, dtype
+        self.large = math.prod(shape) * dtype.itemsize >= _LARGE and _PRIVATE > 0
+        self.kept: list[np.ndarray] = []
+
+    def array(self) -> np.ndarray:
+        """An array that nobody else refers to, nor to a part of it."""
+        if not self.large:
+            return np.empty(self.shape, self.dtype)
+        for i in range(len(self.kept)):
+            if sys.getrefcount(self.kept[i]) == _PRIVATE:
+                return self.kept[i]
+        made = np.empty(self.shape, self.dtype)
+        self.kept = [made, *self.kept[: _KEPT - 1]]
+        return made
+
+
+_LARGE, _KEPT = 1 << 18, 2
+"""Bytes from which an array is kept, and how many: a caller often holds one result while the next is computed."""
+
+
+def _private_count() -> int:
+    if not getattr(sys, "_is_gil_enabled", lambda: True)():
+        return 0  # threads without the interpreter's lock: references cannot be counted
+    kept = [np.empty(1)]
+    return sys.getrefcount(kept[0])
+
+
+_PRIVATE = _private_count()
 
 
 class Arena:

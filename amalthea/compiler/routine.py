@@ -6,7 +6,7 @@ pointers to what goes in and comes out.
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from amalthea.compiler import elementwise
@@ -154,17 +154,20 @@ class Routine:
         found = generate_control(node, routine, replaced)
         return (None, {}) if found is None else (found[0], {out: old[out] for out in found[1]})
 
-    def _copy_outputs(self, first: Container[int]) -> list[Step]:
-        """Choose the outputs that steps write themselves, those of the places `first` before others.
+    def _copy_outputs(self, updates: Mapping[int, int]) -> list[Step]:
+        """Choose the outputs that steps write themselves, those of `updates` before others.
 
-        Returns steps that copy the others.
+        Returns steps that copy the others. An input that is its own new value is there already.
         """
+        self.in_place: dict[int, int] = {}
         self.direct: dict[Value, int] = {}
         copies = []
         given = set(self.inputs)
-        for place in sorted(range(len(self.outputs)), key=lambda place: (place not in first, place)):
+        for place in sorted(range(len(self.outputs)), key=lambda place: (place not in updates, place)):
             base = self.base(self.outputs[place])
-            if base in given or isinstance(base, Constant) or base in self.direct:
+            if place in updates and base is self.inputs[updates[place]]:
+                self.in_place[place] = updates[place]
+            elif base in given or isinstance(base, Constant) or base in self.direct:
                 copies.append(Step([(copy_code(size_of(base)), [base, ("output", place)])], None, {base}))
             else:
                 self.direct[base] = place
@@ -179,7 +182,6 @@ class Routine:
             old = self.inputs[updates[place]] if place in updates else None
             if old is not None and old not in kept and old.spec.dtype == value.spec.dtype:
                 self._replaceable[value] = old
-        self.in_place: dict[int, int] = {}
 
     def _settled(self, step: Step, in_place: Mapping[Value, Value] | None = None) -> Step:
         """Note the faults of a step, and which outputs replace an input: those whose input nobody reads from here on.

@@ -352,3 +352,39 @@ def test_a_loop_of_steps_copies_no_state(state):
     np.testing.assert_allclose(state.numpy(), want, rtol=1e-5)
     ((compiled,),) = steps._compiled.values()
     assert compiled.program.routine.arena_size < state.size  # there is no second copy of the state
+
+
+BRANCHES = {
+    "update_or_keep": (lambda v, w, x: (v * 0.5 + x, w + 1.0), lambda v, w, x: (v, w)),
+    "two_updates": (lambda v, w, x: (v * 0.5 + x, w + 1.0), lambda v, w, x: (v - x, w * w)),
+    "one_cannot": (lambda v, w, x: (v * 0.5 + x, w), lambda v, w, x: (ops.flip(v, axis=0) + v, w + v)),
+    "places_change": (lambda v, w, x: (w, v), lambda v, w, x: (v + x, w)),
+}
+
+
+@pytest.mark.parametrize("name", BRANCHES)
+def test_branches_that_assign_variables(name):
+    shape, x = (160, 160), normal(1, (160, 160))
+    found = {}
+    for backend in ("numpy", "native"):
+        with am.backend_scope(backend):
+            state, other = am.Variable(normal(0, shape)), am.Variable(normal(2, shape))
+
+            def either(function, x, state=state, other=other):
+                new, rest = function(state.value, other.value, x)
+                state.assign(new)
+                other.assign(rest)
+
+            def body(x, first, either=either):
+                one, two = BRANCHES[name]
+                ops.cond(first, lambda: either(one, x), lambda: either(two, x))
+
+            step = am.function(body)
+            for first in (True, False, False, True, True):
+                step(x, np.array(first))
+            found[backend] = state.numpy(), other.numpy()
+            if name in ("update_or_keep", "two_updates") and backend == "native":
+                ((compiled,),) = step._compiled.values()
+                assert len(compiled.overwritten) == 2
+    for got, want in zip(found["native"], found["numpy"], strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)

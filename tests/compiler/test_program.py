@@ -237,6 +237,35 @@ def test_results_are_not_overwritten_by_the_next_call():
         assert first.numpy().tolist() == [2, 2, 2, 2]
 
 
+HOLDERS = {
+    "tensor": lambda y: y,
+    "view": lambda y: y.numpy()[3:5],
+    "asarray": lambda y: np.asarray(y),
+    "memoryview": lambda y: memoryview(y.numpy()),
+    "reshaped": lambda y: ops.reshape(y, (-1,)),
+    "variable": lambda y: am.Variable(y),
+}
+
+
+@pytest.mark.parametrize("name", HOLDERS)
+def test_large_results_are_not_overwritten_while_anybody_holds_them(name):
+    with am.backend_scope("native"):
+        f = function(lambda x: x * 2.0)
+        held = [HOLDERS[name](f(np.full((300, 300), i, "float32"))) for i in range(5)]
+        for i, one in enumerate(held):
+            assert set(np.unique(np.asarray(one))) == {2.0 * i}
+
+
+def test_memory_of_large_results_is_used_again():
+    graph, program, (x,) = program_and_arrays(lambda x: x * 2.0, normal(300, 300))
+    places = set()
+    for _ in range(6):
+        (y,) = program([x])
+        places.add(y.ctypes.data)
+        np.testing.assert_array_equal(y, x * 2)
+    assert len(places) <= 2
+
+
 def test_describe_names_kernels_and_what_falls_back(monkeypatch):
     monkeypatch.delitem(GENERATORS, "argmax")
     graph, program, values = program_and_arrays(lambda x: ops.argmax(ops.softmax(x), axis=1), X)
