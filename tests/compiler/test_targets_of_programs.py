@@ -27,7 +27,13 @@ def mlp():
 
 
 def cnn():
-    layers = [L.Conv2D(9, 3, padding="same"), L.BatchNormalization(), L.ReLU(), L.MaxPooling2D(), L.DepthwiseConv2D(3)]
+    layers = [
+        L.Conv2D(9, 3, padding="same", use_bias=False),
+        L.BatchNormalization(),
+        L.ReLU(),
+        L.MaxPooling2D(),
+        L.DepthwiseConv2D(3),
+    ]
     model = am.Sequential([am.Input((12, 11, 3)), *layers, L.AveragePooling2D(2), L.Flatten(), L.Dense(5)])
     return model, RNG.normal(size=(4, 12, 11, 3)).astype("float32")
 
