@@ -27,7 +27,7 @@ NOTHING = "nothing: it runs as its NumPy kernel"
 
 
 def coverage() -> dict[str, list[str]]:
-    """The primitives (and composites that have code as a whole) by what they become; none of them twice.
+    """The primitives (and composites that have code as a whole) by what they become; one with two forms is there twice.
 
     >>> coverage()["a loop that reduces"]
     ['max', 'min', 'prod', 'sum']

@@ -15,7 +15,7 @@ from math import prod
 from amalthea.compiler.affine import Affine, Index
 from amalthea.compiler.epilogues import needed, output_index
 from amalthea.compiler.index_checks import IndexCheck, index_check
-from amalthea.compiler.indexing import CHOICES, MOVES, folds, reads
+from amalthea.compiler.indexing import MOVES, folds, is_choice, reads
 from amalthea.compiler.loops import LoopKernel, Root, sizes_of
 from amalthea.compiler.reading import memory_inputs
 from amalthea.compiler.reductions import REDUCTIONS
@@ -144,7 +144,7 @@ class Fusion:
 
     def _is_loop(self, node: Node) -> bool:
         name = node.op.name
-        return name in self.pointwise or name in MOVES or name in CHOICES or name in COMPUTED or name in REDUCTIONS
+        return name in self.pointwise or name in MOVES or is_choice(node) or name in COMPUTED or name in REDUCTIONS
 
     def _settle_alias(self, node: Node) -> None:
         """A reshape that is in memory is its input's memory; one that is not becomes a part of addresses.
@@ -193,7 +193,7 @@ class Fusion:
         for value in node.outputs:
             self.cost[value] = cost
             users = self.users.get(value, [])
-            repeating = [user for user in users if user.op.name not in CHOICES and self._is_loop(user)]
+            repeating = [user for user in users if not is_choice(user) and self._is_loop(user)]
             bigger = any(_size(user.outputs[0]) > _size(value) for user in repeating)
             if value in self.results or name in REDUCTIONS:
                 self.stored.add(value)

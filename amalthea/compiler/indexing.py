@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from amalthea.compiler.affine import ZERO, Affine, Index, Lookup, lookups, offset, split
+from amalthea.compiler.affine import ZERO, Affine, Index, Lookup, lookups, offset, quotient, remainder, split
 from amalthea.core.node import Node
 from amalthea.core.value import Value
 
@@ -204,16 +204,39 @@ def _own(value: Value, index: Index) -> Index:
     return broadcast_index(index, value.spec.sizes)
 
 
+def _apart(node: Node, index: Index) -> list[Part]:
+    """Windows that do not overlap: each place is in one of them, or between them, or behind the last."""
+    (x,), attrs, n = node.inputs, node.attrs, len(node.attrs["size"])
+    tests, windows, within = [], [], []
+    sizes = zip(index[1:-1], x.spec.sizes[1 : 1 + n], attrs["input_size"], attrs["size"], attrs["strides"], strict=True)
+    for part, places, whole, size, stride in sizes:
+        window, rest = quotient(part, stride), remainder(part, stride)
+        tests += [Test(window, 0, places)] * (whole > places * stride) + [Test(rest, 0, size)] * (size < stride)
+        windows.append(window)
+        within.append(rest)
+    inside = Part(tuple(tests), x, _own(x, (index[0], *windows, *within, index[-1])))
+    return [inside, Part((), fill=0)] if tests else [inside]
+
+
 CHOICES: dict[str, Callable[[Node, Index], list[Part]]] = {
     "concatenate": _concatenate,
     "constant_pad": _constant_pad,
     "dynamic_update_slice": _dynamic_update_slice,
+    "overlap_add": _apart,
 }
 """Ops whose elements are elements of one input or another, or a number, depending on the place."""
 
 
+def is_choice(node: Node) -> bool:
+    """Whether each element of a node is an element of one of its inputs or a number, depending on the place."""
+    if node.op.name == "overlap_add":  # where windows overlap, elements are sums
+        pairs = zip(node.attrs["size"], node.attrs["strides"], strict=True)
+        return bool(node.inputs[0].spec.size) and all(size <= stride for size, stride in pairs)
+    return node.op.name in CHOICES
+
+
 def parts(node: Node, index: Index) -> list[Part]:
-    """The cases for the element at `index` of an op of `CHOICES`: the first holds whose tests do."""
+    """The cases for the element at `index` of a choice: the first holds whose tests do."""
     return CHOICES[node.op.name](node, index)
 
 
@@ -231,7 +254,7 @@ def sources(node: Node, index: Index) -> list[tuple[Value, Index]]:
     name = node.op.name
     if name in MOVES:
         return MOVES[name](node, index)
-    if name in CHOICES:
+    if is_choice(node):
         return [(part.value, part.index) for part in parts(node, index) if part.value is not None]
     if name == "threefry2x32":
         return _threefry(node, index)
@@ -240,7 +263,7 @@ def sources(node: Node, index: Index) -> list[tuple[Value, Index]]:
 
 def tests(node: Node, index: Index) -> list[Test]:
     """On which it depends what the element at `index` is."""
-    if node.op.name in CHOICES:
+    if is_choice(node):
         return [test for part in parts(node, index) for test in part.tests]
     return []
 

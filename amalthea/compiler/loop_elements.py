@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from amalthea.compiler import elementwise
 from amalthea.compiler.affine import Affine, Atom, Index, Lookup, Quotient, Remainder, offset
 from amalthea.compiler.emitter import Emitter, literal, llvm_type
-from amalthea.compiler.indexing import CHOICES, MOVES, Part, Test, parts, reads, sources
+from amalthea.compiler.indexing import MOVES, Part, Test, is_choice, parts, reads, sources
 from amalthea.compiler.loops import Root
 from amalthea.compiler.random_bits import threefry_word
 from amalthea.core.node import Constant, Node
@@ -67,7 +67,7 @@ class Elements:
             return self._load(value, self.base(value), index)
         node: Node = value.node
         name = node.op.name
-        if name in CHOICES:
+        if is_choice(node):
             return self._chosen(value, parts(node, index))
         if name == "iota":
             place = self._number(index[0])

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from amalthea.compiler.affine import Affine, Index, offset
 from amalthea.compiler.contraction_pack import turned_square
 from amalthea.compiler.emitter import Emitter, llvm_type
-from amalthea.compiler.indexing import CHOICES, reads
+from amalthea.compiler.indexing import is_choice, reads
 from amalthea.compiler.kernel_code import KernelCode
 from amalthea.compiler.loop_code import Base, Loop, LoopFunction, size_of
 from amalthea.compiler.loops import LoopKernel
@@ -63,7 +63,7 @@ class TransposeFunction(LoopFunction):
             if isinstance(value, Constant) or value.node is None or (value in self.stored and value not in self.made):
                 if all(isinstance(atom, str) for part in index for atom, _ in part.terms):
                     found[value, index] = None
-            elif value.node.op.name not in CHOICES and ((value, index) in roots or value not in self.made):
+            elif not is_choice(value.node) and ((value, index) in roots or value not in self.made):
                 stack.extend(reads(value.node, index))
         return list(found)
 

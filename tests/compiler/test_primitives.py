@@ -307,7 +307,10 @@ def test_searchsorted(n, count, left, dtype, seed):
 def test_overlap_add(places, size, stride, rest, channels, dtype, seed):
     x = drawn(seed, (2, places, 2, size, 2, channels), dtype)
     full = ((places - 1) * stride + size + rest, 3)
-    check(lambda x: registry["overlap_add"](x, input_size=full, size=(size, 2), strides=(stride, 1)), x)
+    f = registry["overlap_add"]
+    check(lambda x: f(x, input_size=full, size=(size, 2), strides=(stride, 1)), x)
+    check(lambda x: f(x, input_size=(full[0], 5), size=(size, 2), strides=(stride, 2)), x)
+    check(lambda x: ops.flip(f(ops.flip(x, 0), input_size=(full[0], 4), size=(size, 2), strides=(stride, 2)), -1), x)
 
 
 @settings(deadline=None, max_examples=25)
