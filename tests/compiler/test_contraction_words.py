@@ -116,6 +116,22 @@ def test_integers_are_exact_at_their_ends(target, intrinsic, sizes, turned, seed
     np.testing.assert_array_equal(out, np.einsum(f"{left},{right}->ik", x.astype(np.int32), y.astype(np.int32)))
 
 
+@pytest.mark.parametrize(("target", "intrinsic"), available(bfloat16, bfloat16))
+@settings(max_examples=8, deadline=None, derandomize=True)
+@given(data=st.data())
+def test_bfloat16_of_any_layout(target, intrinsic, data) -> None:
+    """Any order of axes, odd depths and batches; sums of two depth axes; float32 or bfloat16 results."""
+    sizes = {c: data.draw(st.integers(2, 40)) for c in "ijkl"}
+    terms = [data.draw(st.permutations(letters)) for letters in ("bijl", "bjkl", "bik")]
+    left, right, out = ("".join(term) for term in terms)
+    shapes = [tuple(sizes[c] if c != "b" else 2 for c in term) for term in (left, right)]
+    result = data.draw(st.sampled_from([bfloat16, float32]))
+    c = from_subscripts(f"{left},{right}->{out}", *shapes, bfloat16, result=result)
+    found = forced(c, target, intrinsic)
+    if found is not None:
+        check(c, target, generated=found, splits=(data.draw(st.floats(0, 1)),))
+
+
 def test_bfloat16_sums_are_rounded_once() -> None:
     """4096 ones and a half each: partial sums in bfloat16 would stop at 512."""
     for target, intrinsic in (p.values for p in available(bfloat16, bfloat16)):
