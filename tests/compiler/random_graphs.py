@@ -91,7 +91,7 @@ class Maker:
         if self.free:
             steps += ["cast", "power"]
         if self.control:
-            steps += ["scan"] if self.smooth else ["scan", "cond"]
+            steps += ["scan"] if self.smooth else ["scan", "cond", "while", "nest"]
         getattr(self, "_" + self.draw(st.sampled_from(steps)))()
 
     def _unary(self) -> None:
@@ -279,11 +279,56 @@ class Maker:
         for value in (carry, ys, zs):
             self.add(value, 2.0 * max(self.bound(x), 1.0))
 
+    def _while(self) -> None:
+        """A loop that ends by its count or by its values, and whose two carried values may change places."""
+        x = self.pick()
+        if math.prod(x.shape) > 100:
+            return
+        count, change = self.draw(st.integers(0, 4)), self.draw(st.booleans())
+        more = self.draw(st.sampled_from([1.0, -2.0, 0.0]))
+
+        def test(i: Any, a: Any, b: Any) -> Any:
+            return primitive("bitwise_and")(i < count, primitive("max")(a, axis=None) < 8.0)
+
+        def body(i: Any, a: Any, b: Any) -> Any:
+            new = _clipped(a + b + more)
+            return (i + 1, b, new) if change else (i + 1, new, b)
+
+        _, a, b = am.ops.while_loop(test, body, (0, _clipped(x), _clipped(primitive("negative")(x))))
+        self.add(a, 9.0)
+        self.add(b, 9.0)
+
+    def _nest(self) -> None:
+        """A loop in a branch in a loop; both branches use values of outside, and one what is carried as it is."""
+        x = self.pick()
+        if not x.ndim or math.prod(x.shape) > 100:
+            return
+        first, reverse = _clipped(x[0]), self.draw(st.booleans())
+        keep = self.draw(st.booleans())
+
+        def until_small(c: Any) -> Any:
+            return am.ops.while_loop(lambda c: primitive("max")(c, axis=None) > 2.0, lambda c: c - 1.0, c)
+
+        def body(carry: Any, now: Any) -> Any:
+            positive = primitive("less")(0.0, primitive("sum")(carry, axis=None))
+            new = am.ops.cond(
+                positive, lambda: until_small(carry) - first, lambda: carry if keep else _clipped(now + carry)
+            )
+            return _clipped(new), (carry, new)
+
+        carry, (before, after) = am.ops.scan(body, first, x, reverse=reverse)
+        for value in (carry, before, after):
+            self.add(value, 20.0)
+
     def _cond(self) -> None:
         x = self.pick()
         test = primitive("less")(primitive("max")(x, axis=None), 1.0)
         y = am.ops.cond(test, lambda: (x + x) * 1.0, lambda: primitive("negative")(primitive("negative")(x)))
         self.add(y, 2 * self.bound(x))
+
+
+def _clipped(x: Any) -> Any:
+    return primitive("maximum")(primitive("minimum")(x, 9.0), -9.0)
 
 
 def _fits(small: Any, large: Any) -> bool:
