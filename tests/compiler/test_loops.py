@@ -138,6 +138,37 @@ def test_results_do_not_depend_on_the_number_of_threads(name: str) -> None:
             np.testing.assert_array_equal(a, b)
 
 
+def test_a_training_step_does_not_depend_on_the_number_of_threads() -> None:
+    convolution = [am.layers.Conv2D(16, 3), am.layers.BatchNormalization(), am.layers.ReLU(), am.layers.MaxPooling2D()]
+    dense = [am.layers.Flatten(), am.layers.Dense(96, activation="gelu"), am.layers.LayerNormalization()]
+    model = am.Sequential([am.Input((20, 20, 3)), *convolution, *dense, am.layers.Dense(10)])
+    optimizer = am.optimizers.AdamW(0.01, global_clipnorm=1.0)
+    optimizer.build(model.trainable_variables)
+    loss = am.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+    def step(x: Any, y: Any) -> Any:
+        with am.GradientTape() as tape:
+            value = loss(y, model(x, training=True))
+        gradients = tape.gradient(value, model.trainable_variables)
+        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+        return value
+
+    x, y = normal(24, 20, 20, 3), np.arange(24, dtype="int32") % 10
+    graph = trace(step, x, y, level="op").expand("primitive", keep=BACKEND.bare_kernels)
+    program = Program(graph, BACKEND.bare_kernels)
+    before = am.config.num_threads()
+    results = []
+    try:
+        for threads in (1, 2, 3):
+            am.config.set_num_threads(threads)
+            results.append(program([x.copy(), y, *(v.numpy().copy() for v in graph.variables)]))
+    finally:
+        am.config.set_num_threads(before)
+    for other in results[1:]:
+        for a, b in zip(results[0], other, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 @pytest.mark.parametrize("name", SHAPES)
 def test_variance_is_stable_far_from_zero(name: str, dtype: str) -> None:
