@@ -17,6 +17,8 @@ from amalthea.core.value import Value
 
 RUN = 512
 """Rows that are added before their sum is added to another."""
+MANY = 4
+"""Sums whose accumulators for a whole block stay in the first-level cache; with more the blocks are narrower."""
 AT_ONCE = ((4, 8), (12, 4), (32, 2))
 """(operations, rows): how many rows are taken at once where a row takes so many operations a column."""
 
@@ -42,7 +44,8 @@ class ColumnFunction(LoopFunction):
         self.outer, self.inner, self.columns = outer, inner, columns
         turns = columns[0][1]
         self.wide = size_of(columns[1:])  # columns of one turn of their outermost loop
-        self.block = min(turns, max(1, COLUMNS // max(1, self.wide)))
+        narrower = max(1, self.wide) * -(-len(self.sums) // MANY)
+        self.block = min(turns, max(1, COLUMNS // max(1, narrower)))
         self.blocks = -(-turns // max(1, self.block))
 
     def run(self) -> KernelCode:

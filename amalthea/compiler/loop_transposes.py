@@ -25,6 +25,8 @@ PITCH = ALONG + 16
 """Elements between the lines of a tile's buffer; no power of two, so that they do not push each other out."""
 STEEP = 8
 """A step of so many elements leaves the line of the cache, or will soon."""
+TILES = 1 << 17
+"""Bytes of all tiles together, which lie on a thread's stack."""
 NONE: Loop = ("", 1)
 SMALLEST = 4096
 """Elements of a result for which tiles pay."""
@@ -41,13 +43,14 @@ class TransposeFunction(LoopFunction):
         operands = self._operands()
         self.across = self._across(loops, [offset(index, value.spec.sizes) for value, index in operands])
         self.along = loops[-1] if loops else NONE
-        self.pays = self.across != NONE and size_of(loops) >= SMALLEST
         self.outer = [loop for loop in loops[:-1] if loop != self.across]
         self.turned = [
             (value, index)
             for value, index in operands
             if self._is_turned(offset(index, value.spec.sizes), self.along[0], self.across[0])
         ]
+        tiles = sum(value.spec.dtype.itemsize for value, _ in self.turned) * ACROSS * PITCH
+        self.pays = bool(self.turned) and size_of(loops) >= SMALLEST and tiles <= TILES
         self.begin(self.roots)
 
     def _operands(self) -> list[tuple[Value, Index]]:

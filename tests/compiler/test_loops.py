@@ -186,6 +186,11 @@ def test_a_long_sum_is_shared_and_put_together() -> None:
     assert loops(same(lambda x: ops.sum(x[:100], axis=0), x)) == ["columns"]
 
 
+def test_many_sums_of_the_same_columns_are_one_kernel() -> None:
+    x = normal(300, 1200)
+    assert len(same(lambda x: [ops.sum(x * i, axis=0) for i in range(1, 12)], x, tolerance=1e-3).kernels) == 1
+
+
 def test_what_follows_a_sum_of_columns_is_in_its_kernel() -> None:
     x = normal(64, 40)
 
@@ -250,6 +255,8 @@ def test_a_large_transpose_goes_tile_by_tile() -> None:
     assert loops(same(lambda x: ops.transpose(x, (0, 3, 1, 2)) + 1, images)) == ["turned"]
     assert loops(same(lambda x: ops.transpose(x, (0, 2, 1, 3)) + 1, images)) == ["each"]
     assert loops(same(lambda x: ops.transpose(ops.flip(x, axis=1)) - 1, x)) == ["turned"]
+    many = [normal(70, 71) for _ in range(9)]  # more tiles than there is room for
+    assert loops(same(lambda *xs: sum(ops.transpose(x) for x in xs), *many, tolerance=1e-5)) == ["each"]
 
 
 def test_values_of_a_row_that_later_stages_read_stay_in_a_buffer() -> None:
