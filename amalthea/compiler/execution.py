@@ -153,8 +153,7 @@ class Arena:
         self._point(self._first + len(self.constants), results)
 
     def _point(self, at: int, arrays: Sequence[np.ndarray]) -> None:
-        for i, array in enumerate(arrays, at):
-            self.arguments[i] = _address(array)
+        self.arguments[at : at + len(arrays)] = list(map(_address, arrays))
 
     def array(self, place: Place) -> np.ndarray:
         """The value that lives in a place."""
@@ -166,6 +165,24 @@ class Arena:
         return found.reshape(-1).view(dtype).reshape(place.shape)
 
 
-def _address(array: np.ndarray) -> int:
+def _slow_address(array: np.ndarray) -> int:
     address: int = array.__array_interface__["data"][0]
     return address
+
+
+_HEAD = object.__basicsize__
+"""Bytes before the first field of an array object, which in NumPy's interface for C is the pointer to the data."""
+
+
+def _fast_address(array: np.ndarray) -> int:
+    """The address of an array's data, in a tenth of the time; a program has many arrays."""
+    return ctypes.c_void_p.from_address(id(array) + _HEAD).value or 0
+
+
+def _has_known_form() -> bool:
+    examples: list[np.ndarray] = [np.zeros((2, 3)), np.zeros(5, np.int8)[2:], np.zeros(())]
+    known = type(examples[0]).__basicsize__ > _HEAD and sys.implementation.name == "cpython"
+    return known and all(_fast_address(array) == _slow_address(array) for array in examples)
+
+
+_address = _fast_address if _has_known_form() else _slow_address

@@ -10,6 +10,7 @@ While the program works the variable holds a `Loan`; another Python thread that 
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Sequence
@@ -21,6 +22,16 @@ import numpy as np
 from amalthea.core.tensor import array_of, wrap
 
 _returned = threading.Condition()
+
+
+def _after_fork() -> None:
+    # Whoever held the lock has no thread here; what was lent is found again by `Loan.wait`.
+    global _returned
+    _returned = threading.Condition()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class Loan:

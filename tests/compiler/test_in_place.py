@@ -1,6 +1,7 @@
 """New values of variables take the memory of the old ones, unless somebody else holds that."""
 
 import gc
+import multiprocessing
 import threading
 
 import numpy as np
@@ -388,3 +389,21 @@ def test_branches_that_assign_variables(name):
                 assert len(compiled.overwritten) == 2
     for got, want in zip(found["native"], found["numpy"], strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
+
+
+def test_a_process_forked_while_a_value_is_lent_has_it(state):
+
+    stepper(state)
+    want = state.numpy()
+    with Lending([state], [0]) as lent:
+        assert lent.owned == [0]
+        worker = threading.Thread(target=lambda: None)
+        worker.start()
+        worker.join()
+        context = multiprocessing.get_context("fork")
+        receive, send = context.Pipe(False)
+        child = context.Process(target=lambda: send.send(state.numpy()))
+        child.start()
+        assert receive.poll(30)
+        np.testing.assert_array_equal(receive.recv(), want)
+        child.join()
