@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -49,14 +50,14 @@ def training(names: Sequence[str], request: Request) -> None:
     report.options = {"rounds": request.options.rounds, "threads": request.options.threads}
     found = floor.measure(request.options.threads, megabytes=128 if request.quick else 1024)
     report.floor, report.floor_text = asdict(found), found.describe()
-    for row in table.rows(names):
-        try:
-            measured, done = table.measure(row, found, request.options)
-        except WorkerError as error:
-            console.print(f"{row.name}: no reference: {error}", markup=False)
-            continue
-        report.add(measured, row.shape, done.others, console)
-    _finish(report, request, console)
+    with _what_there_is(report, request, console):
+        for row in table.rows(names):
+            try:
+                measured, done = table.measure(row, found, request.options)
+            except WorkerError as error:
+                console.print(f"{row.name}: no reference: {error}", markup=False)
+                continue
+            report.add(measured, row.shape, done.others, console)
 
 
 def inference(names: Sequence[str], request: Request) -> None:
@@ -70,10 +71,10 @@ def inference(names: Sequence[str], request: Request) -> None:
     engines = [name for name in INFERENCE if not request.options.engines or name in request.options.engines]
     report = RatioReport("inference", engines, versions=_versions(INFERENCE, request.options))
     report.options = {"rounds": request.options.rounds, "threads": request.options.threads}
-    for measured, done in table.measure([ROWS[name] for name in names or ROWS], request.options, console):
-        row = ROWS[measured.name]
-        report.add(measured, f"{row.size}x{row.size} images, batch {row.batch}", done.others, console)
-    _finish(report, request, console)
+    with _what_there_is(report, request, console):
+        for measured, done in table.measure([ROWS[name] for name in names or ROWS], request.options, console):
+            row = ROWS[measured.name]
+            report.add(measured, f"{row.size}x{row.size} images, batch {row.batch}", done.others, console)
 
 
 def startup(names: Sequence[str], request: Request) -> None:
@@ -115,7 +116,13 @@ def core(names: Sequence[str], request: Request) -> None:
         report.write(request.output / "core.json")
 
 
-def _finish(report: RatioReport, request: Request, console: Console) -> None:
+@contextlib.contextmanager
+def _what_there_is(report: RatioReport, request: Request, console: Console) -> Iterator[None]:
+    """Print and write the rows that were measured, at the end or when somebody stops it before."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.print("stopped: what follows are the rows until then")
     report.print(console)
     if request.output is not None:
         for path in report.write(request.output):

@@ -46,15 +46,15 @@ def test_an_unknown_name_is_answered_with_the_known_ones(arguments: tuple[str, .
 def test_our_own_engines_train_and_a_missing_peer_is_said_plainly(tmp_path: Path) -> None:
     engines = ("amalthea", "amalthea-fit", "jax")
     peer = ("--python", "jax=no-such-interpreter")
-    done = benchmarks("training", "mlp-small", "--quick", "--engines", *engines, *peer, "--output", str(tmp_path))
+    done = benchmarks("training", "tabular", "--rounds", "1", "--engines", *engines, *peer, "--output", str(tmp_path))
     assert done.returncode == 0, done.stderr
     written = json.loads((tmp_path / "training.json").read_text(encoding="utf-8"))
-    row = written["rows"]["mlp-small"]
+    row = written["rows"]["tabular"]
     assert row["engines"]["jax"]["problem"] == "not installed: jax"
     assert row["engines"]["jax"]["seconds"] is None and row["lead"] is None
     for name in ("amalthea", "amalthea-fit"):
         found = row["engines"][name]
-        assert "problem" not in found and found["seconds"]["rounds"] == 3
+        assert "problem" not in found and found["seconds"]["rounds"] == 1
         assert min(found["seconds"]["median"], found["processor_seconds"]["median"]) > 0 and found["peak_bytes"] > 1e7
     assert 0 < row["share_of_floor"] < 1 and row["bound"] in ("arithmetic", "memory")
     assert str(ROOT) not in json.dumps(written)
