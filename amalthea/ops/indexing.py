@@ -67,7 +67,8 @@ def _gather_attrs(x: Any, indices: Any, axis: int) -> dict[str, Any]:
 def gather(x: Tensor, indices: Tensor, axis: int) -> Tensor:
     """The slices of x along an axis at integer indices, whose axes stand in the place of that axis.
 
-    Negative indices count from the end. The reference backend raises ArgumentError for indices out of range.
+    Negative indices count from the end. The numpy and native backends raise ArgumentError for indices out of range; a
+    compiled program does so after it has run.
 
     >>> import amalthea as am
     >>> am.ops.gather([10, 20, 30], [2, 0], 0).tolist()
