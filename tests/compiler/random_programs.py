@@ -20,7 +20,7 @@ from tests.compiler.random_graphs import Case, primitive
 FLOATS = {"float64": 2.0**40, "float32": 2.0**20, "float16": 2.0**9, "bfloat16": 2.0**6}
 """Floating dtypes, and up to where their whole numbers are exact with room to spare."""
 
-INTEGERS = ("int8", "uint8", "int16", "int32", "uint32", "int64")
+INTEGERS = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
 DTYPES = (*FLOATS, *INTEGERS, "bool")
 SIZES = (1, 1, 2, 3, 4, 5, 7, 8, 16, 17, 33)
 MOST = 3000  # elements of a tensor
