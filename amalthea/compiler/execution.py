@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from amalthea.compiler.engine import Loaded
-from amalthea.compiler.layout import Fallback, Layout, Place
+from amalthea.compiler.layout import Layout, Native, Place
 from amalthea.compiler.memory import ALIGNMENT
 from amalthea.compiler.threads import num_threads, run
 from amalthea.core import dtypes
@@ -31,12 +31,7 @@ class Execution:
 
     def __init__(self, layout: Layout, loaded: Loaded | None, fallback: Kernels) -> None:
         self.layout, self.loaded, self.fallback = layout, loaded, fallback
-        self._steps: list[int | Fallback] = []  # addresses, and what falls back
-        for stretch in layout.stretches:
-            if isinstance(stretch, Fallback):
-                self._steps.append(stretch)
-            elif loaded is not None:
-                self._steps.append(loaded.address(stretch))
+        self._addresses = {name: loaded.address(name) for name in layout.names} if loaded else {}
         self._results = [_Results(shape, dtypes.to_numpy(dtype)) for shape, dtype in layout.outputs]
         self._arenas: list[Arena] = []
         self._lock = threading.Lock()
@@ -56,7 +51,7 @@ class Execution:
             arena = self._arenas.pop() if self._arenas else Arena(self.layout)
         try:
             arena.point_to(inputs, results)
-            for i in range(len(self._steps)):
+            for i in range(len(self.layout.stretches)):
                 self.run(i, arena)
                 if any(arena.faults):
                     self._fail(arena)
@@ -81,9 +76,10 @@ class Execution:
 
     def run(self, number: int, arena: Arena) -> None:
         """Run one step on the arrays that the arena points to."""
-        step = self._steps[number]
-        if not isinstance(step, Fallback):
-            run(step, ctypes.addressof(arena.arguments), num_threads())
+        step = self.layout.stretches[number]
+        if isinstance(step, Native):
+            threads = num_threads() if step.shared else 1
+            run(self._addresses[step.name], ctypes.addressof(arena.arguments), threads)
             return
         with np.errstate(all="ignore"):
             made = self.fallback[step.op](*map(arena.array, step.inputs), **step.attrs)

@@ -33,6 +33,14 @@ class Place:
 
 
 @dataclass(frozen=True)
+class Native:
+    """A call of a native function: on all threads if it is `shared`, else on the caller's alone."""
+
+    name: str
+    shared: bool
+
+
+@dataclass(frozen=True)
 class Fallback:
     """A call of a NumPy kernel."""
 
@@ -53,7 +61,7 @@ class Layout:
         arena: bytes of memory that values between steps need.
         constants: arrays that the code reads.
         checks: of indices, in the order of their faults.
-        stretches: names of native functions, and what falls back, in order.
+        stretches: native functions, and what falls back, in order.
     """
 
     inputs: int
@@ -62,12 +70,12 @@ class Layout:
     arena: int
     constants: list[np.ndarray]
     checks: list[IndexCheck]
-    stretches: list[str | Fallback] = field(default_factory=list)
+    stretches: list[Native | Fallback] = field(default_factory=list)
 
     @property
     def names(self) -> list[str]:
         """The native functions."""
-        return [step for step in self.stretches if isinstance(step, str)]
+        return [step.name for step in self.stretches if isinstance(step, Native)]
 
     @property
     def fallbacks(self) -> list[str]:
@@ -88,7 +96,7 @@ def layout_of(routine: Routine, stretches: Sequence[Stretch]) -> Layout:
     for stretch in stretches:
         node = None if stretch.name else routine.steps[stretch.steps[0]].node
         if node is None:
-            made.stretches.append(stretch.name)
+            made.stretches.append(Native(stretch.name, stretch.shared))
         else:
             inputs, outputs = (tuple(_place(routine, v) for v in values) for values in (node.inputs, node.outputs))
             made.stretches.append(Fallback(node.op.name, node.attrs, inputs, outputs))
@@ -121,7 +129,7 @@ def to_bytes(layout: Layout, constants: Sequence[Constant], known: Sequence[Cons
     for step in layout.stretches:
         if isinstance(step, Fallback) and not _is_plain(step.attrs):
             return None
-        steps.append(step if isinstance(step, str) else {**asdict(step), "attrs": repr(step.attrs)})
+        steps.append(asdict(step) | ({"attrs": repr(step.attrs)} if isinstance(step, Fallback) else {}))
     described = {
         "inputs": layout.inputs,
         "outputs": layout.outputs,
@@ -159,7 +167,7 @@ def from_bytes(parts: Sequence[bytes], known: Sequence[Constant]) -> Layout:
         described["arena"],
         constants,
         checks,
-        [step if isinstance(step, str) else _fallback(step) for step in described["steps"]],
+        [_fallback(step) if "op" in step else Native(**step) for step in described["steps"]],
     )
 
 

@@ -13,10 +13,14 @@ from amalthea.compiler.routine import Routine
 
 @dataclass(frozen=True)
 class Stretch:
-    """Steps that run without Python in between, as the function `name`; or one step that falls back, without a name."""
+    """Steps that run without Python in between, as the function `name`; or one step that falls back, without a name.
+
+    `shared` says whether it gains from more than one thread.
+    """
 
     name: str
     steps: tuple[int, ...]
+    shared: bool = False
 
 
 def link(routine: Routine, separate: bool = False) -> tuple[list[Stretch], Loaded | None]:
@@ -38,8 +42,8 @@ def written(routine: Routine, separate: bool = False) -> tuple[list[Stretch], li
         if routine.steps[numbers[0]].node is not None:
             stretches.append(Stretch("", tuple(numbers)))
             continue
-        e = _function(f"program_{len(stretches)}", routine, numbers)
-        stretches.append(Stretch(e.name, tuple(numbers)))
+        e, shared = _function(f"program_{len(stretches)}", routine, numbers)
+        stretches.append(Stretch(e.name, tuple(numbers), shared))
         texts.append(e.text())
         declarations |= e.declarations
         for number in numbers:
@@ -63,12 +67,12 @@ def _runs(routine: Routine, separate: bool) -> list[list[int]]:
     return runs
 
 
-def _function(name: str, routine: Routine, numbers: Sequence[int]) -> Emitter:
-    """One function that runs steps in order; it gets all pointers in a table."""
+def _function(name: str, routine: Routine, numbers: Sequence[int]) -> tuple[Emitter, bool]:
+    """One function that runs steps in order, and whether threads pay; it gets all pointers in a table."""
     e = Emitter(name, [("ptr", "args"), *SPMD_PARAMETERS], attributes=CALLS_ONLY)
     pointers = {}
     for i, parameter in enumerate(routine.parameters()):
         pointers[parameter] = e.value(f"load ptr, ptr {e.value(f'getelementptr ptr, ptr %args, i64 {i}')}")
-    routine.emit(e, numbers, pointers)
+    sharing = routine.emit(e, numbers, pointers)
     e.ret()
-    return e
+    return e, sharing.pays

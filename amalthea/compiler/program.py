@@ -58,7 +58,7 @@ class Program:
 
     @property
     def stretches(self) -> Sequence[object]:
-        """What runs without Python in between: a native function's name, or a step that falls back, in order."""
+        """What runs without Python in between: a native function, or a step that falls back, in order."""
         return self.layout.stretches
 
     @property

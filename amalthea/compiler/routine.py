@@ -21,7 +21,6 @@ from amalthea.compiler.index_checks import IndexCheck, check_code
 from amalthea.compiler.kernel_code import (
     CALLS_ONLY,
     PLACEHOLDER,
-    SERIAL,
     SPMD_PARAMETERS,
     KernelCode,
     SpmdCode,
@@ -40,9 +39,6 @@ from amalthea.core.value import Value
 Key = Value | tuple[str, int]
 """What a kernel's parameter points to: a value, ("scratch", i) of its step, ("output", i) of the routine, or
 ("faults", i): where its check i, and those that follow, write an index that is out of range."""
-
-MEETING = SERIAL // 2
-"""Work that takes as long as a meeting of the threads."""
 
 
 @dataclass
@@ -242,9 +238,7 @@ class Routine:
         sharing = self.emit(e, range(len(self.steps)), pointers)
         e.ret()
         calls = sharing.calls
-        shared = sum(code.work for code in calls if not code.alone)
-        # Two threads save half of what they share, and all wait at every meeting, of which one ends the step.
-        extent = 2 if shared > 2 * MEETING * (sharing.meetings + 1) else 1
+        extent = 2 if sharing.pays else 1
         flops, bytes = sum(code.flops for code in calls), sum(code.bytes for code in calls)
         return finished_spmd(f"routine_{name}", e, calls, extent, flops, bytes, f"{len(calls)} kernels")
 

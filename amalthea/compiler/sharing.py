@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from amalthea.compiler.emitter import Emitter
-from amalthea.compiler.kernel_code import KernelCode, SpmdCode
+from amalthea.compiler.kernel_code import SERIAL, KernelCode, SpmdCode
+
+MEETING = SERIAL // 2
+"""Work that takes as long as a meeting of the threads."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,13 @@ class Sharing:
         self.meetings = 0
         # Touched since the last meeting: where, whether written, whether by the first thread alone.
         self._since: list[tuple[Span, bool, bool]] = []
+
+    @property
+    def pays(self) -> bool:
+        """Whether two threads gain: they save half of what they share, and wait at every meeting and at the end."""
+        shared = sum(code.work for code in self.calls if not code.alone)
+        inside = any(isinstance(code, SpmdCode) and not code.alone for code in self.calls)
+        return inside or shared > 2 * MEETING * (self.meetings + 1)
 
     def call(self, code: KernelCode, arguments: Sequence[Argument]) -> None:
         """Call a kernel, after a meeting where it needs one."""
