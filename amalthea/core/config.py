@@ -178,9 +178,10 @@ def _truth(where: str, value: Any) -> bool:
     return value
 
 
-def code_settings() -> tuple[bool, bool]:
-    """The settings that decide what code is generated: part of the key of everything compiled."""
-    return _settings["fast_math"], _settings["autotune"]
+def code_settings() -> tuple[Any, ...]:
+    """The settings that decide what is traced and what code is generated: part of the key of everything compiled."""
+    s = _settings
+    return s["fast_math"], s["autotune"], s["epsilon"], s["image_data_format"]
 
 
 def preferred_backend() -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from amalthea.core import dtypes, tree
+from amalthea.core import config, dtypes, tree
 from amalthea.core.errors import AmaltheaError
 from amalthea.core.node import Slot, fill
 from amalthea.core.spec import TensorSpec, UnknownDim
@@ -89,7 +89,7 @@ def expansion(op: Any, specs: tuple[TensorSpec, ...], arguments: dict[str, Any])
     """The output specs of a composite called with these arguments (a `Slot` for each tensor)."""
     key = None
     try:
-        key = (op, specs, tree_key(arguments))
+        key = (op, specs, tree_key(arguments), config.image_data_format())
         found = _expansions.get(key)
         if found is not None:
             return found

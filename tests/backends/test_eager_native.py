@@ -119,6 +119,19 @@ def test_variables_are_read(compiled):
     assert len(compiled) == 1 and not np.allclose(first, second)
 
 
+def test_settings_that_a_body_reads_are_followed(compiled):
+    wrong, right = np.zeros((3000, 10), "float32"), np.zeros((3000, 10), "float32")
+    wrong[:, 0], right[:, 1] = 1, 1
+    loss = lambda: np.asarray(ops.categorical_crossentropy(*map(ops.convert_to_tensor, (right, wrong))))[0]  # noqa: E731
+    before = loss()
+    am.config.set_epsilon(1e-3)
+    try:
+        np.testing.assert_allclose(loss(), -np.log(1e-3), rtol=1e-5)
+    finally:
+        am.config.set_epsilon(1e-7)
+    assert loss() == before and len(compiled) == 2
+
+
 def test_the_reference_offers_nothing_to_compile():
     with am.backend_scope("numpy"):
         graph = am.trace(ops.exp, am.TensorSpec((100_000,), "float32"), level="primitive")

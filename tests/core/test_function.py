@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from amalthea import ops
+from amalthea.core import config
 from amalthea.core.function import function
 from amalthea.core.spec import TensorSpec
 from amalthea.core.tape import GradientTape
@@ -253,6 +254,18 @@ def test_an_input_signature_makes_tensors_of_numbers_and_lists():
         f([1.0], 3.5)
     g = function(lambda x: x["a"] + x["b"], input_signature=[{"a": TensorSpec((2,)), "b": TensorSpec(())}])
     assert g({"a": [1, 2], "b": 1}).numpy().tolist() == [2.0, 3.0]
+
+
+def test_a_setting_that_the_body_reads_retraces():
+    probabilities = np.array([[0.0, 1.0]], "float32")
+    loss = function(lambda p: ops.categorical_crossentropy(np.array([[1.0, 0.0]], "float32"), p))
+    before = float(loss(probabilities)[0])
+    config.set_epsilon(1e-3)
+    try:
+        np.testing.assert_allclose(loss(probabilities), -np.log(1e-3), rtol=1e-5)
+    finally:
+        config.set_epsilon(1e-7)
+    assert float(loss(probabilities)[0]) == before
 
 
 def test_a_variable_of_which_only_the_shape_is_used():

@@ -5,8 +5,10 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
+import amalthea as am
 from amalthea.core import backend, config, device
 
 
@@ -72,3 +74,15 @@ def test_an_old_llvmlite_is_as_good_as_none(tmp_path):
 def test_asking_for_native_where_it_is_not_installed_is_an_error(tmp_path):
     told = run(WITHOUT_LLVMLITE + "1)", AMALTHEA_HOME=str(tmp_path), AMALTHEA_BACKEND="native")
     assert told.splitlines()[-1].startswith("ImportError: [native]") and "pip install 'llvmlite" in told
+
+
+def test_shapes_in_a_trace_follow_the_data_format():
+    image, kernel = np.ones((1, 3, 5, 3), "float32"), np.ones((2, 2, 3, 4), "float32")
+    shape = lambda: am.trace(lambda x, k: am.ops.conv(x, k), image, kernel).outputs_specs()[0].shape  # noqa: E731
+    assert shape() == (1, 2, 4, 4)
+    config.set_image_data_format("channels_first")
+    try:
+        assert shape() == am.ops.conv(image, kernel).shape == (1, 4, 4, 2)
+    finally:
+        config.set_image_data_format("channels_last")
+    assert shape() == (1, 2, 4, 4)
