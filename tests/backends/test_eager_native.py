@@ -35,6 +35,7 @@ CALLS = {
     "gelu": (lambda x: ops.gelu(x, approximate=False), normal(129, 1001)),
     "attention": (ops.dot_product_attention, normal(3, 65, 4, 32), normal(3, 65, 4, 32), normal(3, 65, 4, 32)),
     "layer normalization": (ops.layer_normalization, normal(257, 301)),
+    "random bits": (lambda x: am.random.randint((300, 401), 0, 1000, seed=3) + 0 * ops.cast(x, "int32"), normal(1)),
     "two results": (lambda x: ops.moments(x, axes=0), normal(257, 801)),
     "not contiguous": (lambda x: ops.softmax(ops.transpose(x)), normal(1001, 129)),
 }

@@ -30,6 +30,7 @@ ELEMENT = {
     "floor_divide": 10.0,
     "mod": 10.0,
     "where": 3.0,
+    "threefry2x32": 20.0,
     "max_pooling": 2.0,
     "max_pooling_gradient": 5.0,
 }
@@ -37,7 +38,7 @@ ELEMENT = {
 
 CONVOLUTIONS = ("convolution", "conv_input_gradient", "conv_kernel_gradient")
 HEAVY = (*ELEMENT, *CONVOLUTIONS, "contract")
-"""Primitives that may be worth a program of their own."""
+"""Ops that may be worth a program of their own."""
 
 MOVES = ("reshape", "transpose", "broadcast_to", "strided_slice", "flip", "stop_gradient")
 
