@@ -85,8 +85,9 @@ class Routine:
         self.kernels = fusion.run()
         self.stored, self.aliases = fusion.stored, fusion.aliases
         self.checks: list[IndexCheck] = []
-        copies = self._copy_outputs(updates or {})
-        self._plan_updates(updates or {}, copies)
+        self._updates = dict(updates or {})
+        copies = self._copy_outputs()
+        self._plan_updates(copies)
         # From the last to the first: what replaces an input must know who reads it later.
         self.steps = [self._step(kernel) for kernel in reversed(self.kernels)][::-1] + copies
         self._allocate()
@@ -150,15 +151,15 @@ class Routine:
         found = generate_control(node, routine, replaced)
         return (None, {}) if found is None else (found[0], {out: old[out] for out in found[1]})
 
-    def _copy_outputs(self, updates: Mapping[int, int]) -> list[Step]:
-        """Choose the outputs that steps write themselves, those of `updates` before others.
+    def _copy_outputs(self) -> list[Step]:
+        """Choose the outputs that steps write themselves, those that may replace an input before others.
 
         Returns steps that copy the others. An input that is its own new value is there already.
         """
         self.in_place: dict[int, int] = {}
         self.direct: dict[Value, int] = {}
         copies = []
-        given = set(self.inputs)
+        given, updates = set(self.inputs), self._updates
         for place in sorted(range(len(self.outputs)), key=lambda place: (place not in updates, place)):
             base = self.base(self.outputs[place])
             if place in updates and base is self.inputs[updates[place]]:
@@ -171,11 +172,11 @@ class Routine:
 
     # Outputs in the place of inputs
 
-    def _plan_updates(self, updates: Mapping[int, int], copies: Sequence[Step]) -> None:
+    def _plan_updates(self, copies: Sequence[Step]) -> None:
         kept = {value for step in copies for value in step.reads}
         self._replaceable: dict[Value, Value] = {}
         for value, place in self.direct.items():
-            old = self.inputs[updates[place]] if place in updates else None
+            old = self.inputs[self._updates[place]] if place in self._updates else None
             if old is not None and old not in kept and old.spec.dtype == value.spec.dtype:
                 self._replaceable[value] = old
 
@@ -185,11 +186,11 @@ class Routine:
         `in_place` has those that replace what the step itself reads.
         """
         step.faults = range(self._first_fault, len(self.checks))
-        places = {value: i for i, value in enumerate(self.inputs)}
         for value in step.writes:
             old = self._replaceable.pop(value, None)
             if old is not None and (old not in step.reads or old is (in_place or {}).get(value)):
-                self.in_place[self.direct[value]] = places[old]
+                place = self.direct[value]
+                self.in_place[place] = self._updates[place]
         for value, old in list(self._replaceable.items()):
             if old in step.reads:
                 del self._replaceable[value]
