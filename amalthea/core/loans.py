@@ -77,24 +77,37 @@ class Lending:
             while (lent := self._lent()) is not None:
                 lent.wait()
             self.arrays = [array_of(variable._tensor) for variable in self.variables]
-            self.owned = [place for place in self.updated if self._is_private(place)]
-            self._loans = [Loan(self.variables[place], self.arrays[place]) for place in self.owned]
-            for loan in self._loans:
-                loan.variable._tensor = loan
+            try:
+                for place in self.updated:
+                    self._take(place)
+            except BaseException:  # interrupted
+                self._give_back()
+                raise
         return self
+
+    def _take(self, place: int) -> None:
+        """Lend a variable's array if it is whole and nobody else holds it."""
+        variable, array = self.variables[place], self.arrays[place]
+        whole = type(array) is np.ndarray and array.base is None and array.flags.writeable and array.flags.c_contiguous
+        del array
+        if not whole or _PRIVATE is None:
+            return
+        loan, tensor, counts = _lend(variable, self.arrays, place)
+        if counts == _PRIVATE:
+            self.owned.append(place)
+            self._loans.append(loan)
+        else:
+            variable._tensor = tensor
 
     def _lent(self) -> Loan | None:
         return next((v._tensor for v in self.variables if type(v._tensor) is Loan), None)
 
-    def _is_private(self, place: int) -> bool:
-        if _references(self.variables[place]) != _PRIVATE:
-            return False
-        array = self.arrays[place]
-        return type(array) is np.ndarray and array.base is None and array.flags.writeable and array.flags.c_contiguous
-
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._give_back()
+
+    def _give_back(self) -> None:
         with _returned:
             for loan in self._loans:
                 if loan.variable._tensor is loan:
@@ -103,16 +116,16 @@ class Lending:
                 _returned.notify_all()
 
 
-def _references(variable: Any) -> tuple[int, int] | None:
-    """How many references there are to a variable's tensor and to its array (None: they cannot be counted).
+def _lend(variable: Any, arrays: list[Any], place: int) -> tuple[Loan, Any, tuple[int, int]]:
+    """Put a loan in the place of a variable's tensor; returns it, the tensor, and how many references there are.
 
-    What a count is with no other owner depends on the interpreter, so counts are compared with `_PRIVATE`.
+    Counted are those to the tensor and to its array, after nobody can come by the tensor any more. What a count is with
+    no other owner depends on the interpreter, so counts are compared with `_PRIVATE`.
     """
-    if not _COUNTED:
-        return None
     tensor = variable._tensor
-    array = tensor._array
-    return sys.getrefcount(tensor), sys.getrefcount(array)
+    loan = variable._tensor = Loan(variable, arrays[place])
+    counts = sys.getrefcount(tensor), sys.getrefcount(arrays[place])
+    return loan, tensor, counts
 
 
 class _Example:
@@ -121,13 +134,14 @@ class _Example:
 
 
 def _private_counts() -> tuple[int, int] | None:
+    """The counts if nobody else refers to a tensor; None where they tell nothing.
+
+    So it is where threads run without the interpreter's lock, or a debugger holds references of its own.
+    """
     example = _Example(wrap(np.zeros(1)))
-    kept = [example._tensor._array]  # as `Lending` keeps it
-    return _references(example) if kept else None
+    counts = _lend(example, [example._tensor._array], 0)[2]
+    counted = getattr(sys, "_is_gil_enabled", lambda: True)()
+    return counts if counted and counts[0] <= 2 and counts[1] <= 4 else None
 
 
-_COUNTED = getattr(sys, "_is_gil_enabled", lambda: True)()
-"""Whether references can be counted: not where threads run without the interpreter's lock."""
-
-_PRIVATE = _private_counts() or (0, 0)
-"""The counts of a variable's tensor and of an array that a list refers to besides it."""
+_PRIVATE = _private_counts()
