@@ -36,6 +36,13 @@ CALLS = {
     "attention": (ops.dot_product_attention, normal(3, 65, 4, 32), normal(3, 65, 4, 32), normal(3, 65, 4, 32)),
     "layer normalization": (ops.layer_normalization, normal(257, 301)),
     "random bits": (lambda x: am.random.randint((300, 401), 0, 1000, seed=3) + 0 * ops.cast(x, "int32"), normal(1)),
+    "where, a number": (lambda x: ops.where(x > 0, x, 2.0), normal(70, 7001)),
+    "where, more axes": (lambda x, y: ops.where(x > 0, x, y), normal(120_000), normal(1, 1, 1)),
+    "where, a row": (lambda x, y: ops.where(x > 0, x, y), normal(60_000, 2), normal(2)),
+    "where, a column and a row": (lambda x, y: ops.where(x > 0, x, y), normal(400, 1), normal(1, 400)),
+    "floor_divide by a number": (lambda x: ops.floor_divide(x, 0.3), normal(300, 1001)),
+    "erf, a block and one": (ops.erf, normal(16385)),
+    "not contiguous, by blocks": (lambda x: ops.erf(ops.transpose(x)), normal(301, 129)),
     "two results": (lambda x: ops.moments(x, axes=0), normal(257, 801)),
     "not contiguous": (lambda x: ops.softmax(ops.transpose(x)), normal(1001, 129)),
 }

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from amalthea.backends.native.costs import HEAVY, PAYS, gain
-from amalthea.backends.native.eager import eager_kernel
+from amalthea.backends.native.costs import BLOCKWISE, ELEMENT, PAYS, SHAPED, gain
+from amalthea.backends.native.eager import BLOCK, blockwise_kernel, shaped_kernel
 from amalthea.backends.numpy import NumpyBackend
 from amalthea.core.graph import Graph
 
@@ -47,8 +47,13 @@ class NativeBackend(NumpyBackend):
 
     def __init__(self) -> None:
         super().__init__()
-        for name in HEAVY:
-            self.kernels[name] = eager_kernel(name, self.kernels[name], self.compile_eager)
+        for name in SHAPED:
+            self.kernels[name] = shaped_kernel(name, self.kernels[name], self.compile_eager)
+        for name in BLOCKWISE:
+            least = max(BLOCK, int(PAYS / ELEMENT[name]))
+            self.kernels[name] = blockwise_kernel(
+                name, self.kernels[name], self._program, least, int(name == "threefry2x32")
+            )
 
     def compile(self, graph: Graph) -> Callable[[Sequence[np.ndarray]], list[np.ndarray]]:
         """A program of machine code for a graph of primitives."""

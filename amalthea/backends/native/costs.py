@@ -36,9 +36,12 @@ ELEMENT = {
 }
 """For an element of the output, where it is more than a pass over memory."""
 
+BLOCKWISE = ("erf", "erfc", "erfinv", "sigmoid", "floor_divide", "mod", "where", "threefry2x32")
+"""Element by element, so that one program for a block of elements serves arrays of all shapes."""
+
 CONVOLUTIONS = ("convolution", "conv_input_gradient", "conv_kernel_gradient")
-HEAVY = (*ELEMENT, *CONVOLUTIONS, "contract")
-"""Ops that may be worth a program of their own."""
+SHAPED = ("max_pooling", "max_pooling_gradient", *CONVOLUTIONS, "contract")
+"""Other primitives that may be worth a program of their own for each shape."""
 
 MOVES = ("reshape", "transpose", "broadcast_to", "strided_slice", "flip", "stop_gradient")
 

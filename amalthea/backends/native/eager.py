@@ -19,19 +19,23 @@ from amalthea.core.spec import TensorSpec
 from amalthea.core.trace import trace
 
 SMALL = 1 << 9
-"""Elements of the first and last operand below which nothing pays; such a call costs a tenth of a microsecond more."""
+"""Elements of an operand below which nothing pays; such a call costs a tenth of a microsecond more."""
+
+BLOCK = 1 << 14
+"""Elements of a block: enough to share among threads, few enough to stay in cache."""
 
 KEPT, KNOWN = 32, 1024  # programs of an op, some hundred kilobytes each, and calls known not to be worth one
 
 Kernel = Callable[..., Any]
-Compile = Callable[[Graph], Callable[[Sequence[np.ndarray]], list[np.ndarray]] | None]
+Program = Callable[[Sequence[np.ndarray]], list[np.ndarray]]
+Compile = Callable[[Graph], Program | None]
 
 
-def eager_kernel(name: str, kernel: Kernel, compile_eager: Compile) -> Kernel:
-    """The kernel of an op for eager calls.
+def shaped_kernel(name: str, kernel: Kernel, compile_eager: Compile) -> Kernel:
+    """The kernel of a primitive for eager calls, which has a program for each shape.
 
     Args:
-        name: a primitive, or a composite that programs take as it is.
+        name: the primitive.
         kernel: NumPy's.
         compile_eager: makes a program, or None where NumPy is as good.
     """
@@ -39,7 +43,7 @@ def eager_kernel(name: str, kernel: Kernel, compile_eager: Compile) -> Kernel:
     plain: dict[Any, Any] = {}
 
     def call(*arrays: np.ndarray, **attrs: Any) -> Any:
-        if arrays[0].size < SMALL and arrays[-1].size < SMALL:
+        if arrays[0].size < SMALL:
             return kernel(*arrays, **attrs)
         key = (code_settings(), *attrs.values(), *[(array.shape, array.dtype) for array in arrays])
         program = programs.get(key)
@@ -49,10 +53,7 @@ def eager_kernel(name: str, kernel: Kernel, compile_eager: Compile) -> Kernel:
             if len(kept) >= most:
                 kept.clear()
             kept[key] = program
-        if program is None:
-            return kernel(*arrays, **attrs)
-        made = program(arrays)
-        return made[0] if len(made) == 1 else tuple(made)
+        return kernel(*arrays, **attrs) if program is None else program(arrays)[0]
 
     def contract(x: np.ndarray, y: np.ndarray, *, subscripts: str) -> Any:
         if x.dtype.char in "fd":  # float32 and float64: BLAS
@@ -60,6 +61,51 @@ def eager_kernel(name: str, kernel: Kernel, compile_eager: Compile) -> Kernel:
         return call(x, y, subscripts=subscripts)
 
     return contract if name == "contract" else call
+
+
+def blockwise_kernel(
+    name: str, kernel: Kernel, compile_graph: Callable[[Graph], Program], least: int, whole: int = 0
+) -> Kernel:
+    """The kernel of an elementwise op for eager calls: one program for a block of elements serves all shapes.
+
+    Operands of the same shape are cut into blocks, of which the last overlaps the one before; beside them there may be
+    single numbers. NumPy computes what else broadcasts.
+
+    Args:
+        name: a primitive without attributes, or a composite that programs take as it is.
+        kernel: NumPy's.
+        compile_graph: makes a program.
+        least: elements of the first or last operand to be cut from which it pays.
+        whole: how many operands come first that are passed on as they are, such as a key.
+    """
+    programs: dict[Any, Program] = {}
+
+    def call(*arrays: np.ndarray, **attrs: Any) -> Any:
+        if arrays[whole].size < least > arrays[-1].size:
+            return kernel(*arrays, **attrs)
+        size = max(array.size for array in arrays)
+        cut = [array.size == size for array in arrays]
+        shapes = {array.shape for array in arrays[whole:] if array.size != 1}
+        if len(shapes) > 1:
+            return kernel(*arrays, **attrs)
+        shape = np.broadcast_shapes(*[array.shape for array in arrays[whole:]])
+        operands = [array.reshape(-1) for array in arrays]
+        first = [array[:BLOCK] for array in operands]
+        key = (code_settings(), *[(array.shape, array.dtype) for array in first])
+        program = programs.get(key)
+        if program is None:
+            program = programs[key] = compile_graph(_graph(name, first, attrs))
+        made: list[np.ndarray] = []
+        for start in (*range(0, size - BLOCK, BLOCK), size - BLOCK):
+            part = slice(start, start + BLOCK)
+            found = program([array[part] if is_cut else array for array, is_cut in zip(operands, cut, strict=True)])
+            made = made or [np.empty(size, array.dtype) for array in found]
+            for out, array in zip(made, found, strict=True):
+                out[part] = array
+        results = [array.reshape(shape) for array in made]
+        return results[0] if len(results) == 1 else tuple(results)
+
+    return call
 
 
 def _graph(name: str, arrays: Sequence[np.ndarray], attrs: dict[str, Any]) -> Graph:
