@@ -43,7 +43,7 @@ def max_pooling_gradient(x: np.ndarray, g: np.ndarray, *, size: Ints, strides: I
     left = np.ones(g.shape, bool)  # windows whose maximum has not been met yet
     for _, where in positions(size, places, strides, ones):
         here = left & ((x[where] == best) | (best != best))  # in a window with NaN, the first place takes it
-        spread[where] += np.where(here, g, 0)
+        spread[where] += np.where(here, g, g.dtype.type(0))
         left &= ~here
     return padded(spread, [(-lo, -hi) for lo, hi in padding])
 
