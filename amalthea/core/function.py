@@ -24,6 +24,8 @@ from amalthea.core.tracing import Trace
 from amalthea.core.variable import Variable, trainability_epoch
 
 _WARN_AFTER = 8
+LENT = 1 << 12
+"""Elements from which a variable's memory is lent to a program: a copy of less takes no longer than lending it."""
 
 KEPT = 256
 """Signatures of a function whose programs are kept, some hundred kilobytes each; the oldest goes."""
@@ -45,7 +47,11 @@ class _Compiled:
         self.program: Any = active.backend.compile(opened)
         in_place: Mapping[int, int] = getattr(self.program, "in_place", {})
         first = len(opened.all_inputs) - len(opened.state_inputs)
-        self.overwritten = {place - first: out - self.n_outputs for out, place in in_place.items()}
+        self.overwritten = {
+            place - first: out - self.n_outputs
+            for out, place in in_place.items()
+            if opened.all_inputs[place].spec.size >= LENT
+        }
         self.trainable = tuple(v._trainable for v in self.variables)
         self.epoch = trainability_epoch()
 

@@ -23,6 +23,7 @@ Record = tuple[Any, Sequence[Any], Any, dict[str, Any], Any]  # op, inputs, outp
 Backward = Callable[[list[Record], dict[int, Any], dict[int, Any], set[int]], None]
 
 SEEN_BEFORE = 2  # how often a structure runs op by op first
+OFTEN = 200  # runs after which a program is compiled that is too small to be compiled for a few
 KEPT = 256  # programs, and structures seen
 
 _programs: dict[Any, _Compiled] = {}
@@ -32,9 +33,15 @@ _seen: dict[Any, int] = {}
 class _Compiled:
     """A backward pass: which tensors of the records it takes, its program, and which gradients it returns."""
 
-    def __init__(self, takes: list[tuple[int, int, int]], program: Any, places: list[int | None], kept: Any) -> None:
-        self.takes, self.program, self.places = takes, program, places
+    def __init__(self, takes: list[tuple[int, int, int]], graph: Graph, places: list[int | None], kept: Any) -> None:
+        self.takes, self.graph, self.places = takes, graph, places
         self.kept = kept  # the plans in the key, whose ids must not be used again
+        self.runs = 0
+        opened = graph.expand("primitive", keep=kept_ops())
+        self.program = active.backend.compile_eager(opened)
+        self.waits = self.program is None and active.backend.large is not None
+        if self.program is None:
+            self.program = active.backend.interpret(graph.expand("primitive", keep=active.kernels))
 
     def run(self, records: list[Record], seeds: list[Tensor]) -> list[Tensor | None]:
         arrays = []
@@ -44,6 +51,9 @@ class _Compiled:
             else:
                 held: Any = records[record][side]
                 arrays.append(array_of(held if isinstance(held, Tensor) else held[i]))
+        self.runs += 1
+        if self.waits and self.runs == OFTEN:
+            self.program = active.backend.compile(self.graph.expand("primitive", keep=kept_ops()))
         results = self.program(arrays)
         return [None if place is None else wrap(results[place]) for place in self.places]
 
@@ -151,10 +161,8 @@ def _compile(
         results = [_total([grads[k] for k in keys if k in grads]) for keys in wanted]
     kept = [g for g in results if g is not None]
     graph = _with_used_inputs(build("gradient", inputs, kept, trace), inputs, places)
-    program = active.backend.compile_eager(graph.expand("primitive", keep=kept_ops()))
-    program = program or active.backend.interpret(graph.expand("primitive", keep=active.kernels))
     order = iter(range(len(kept)))
-    return _Compiled(places, program, [None if g is None else next(order) for g in results], plans)
+    return _Compiled(places, graph, [None if g is None else next(order) for g in results], plans)
 
 
 def _total(grads: list[Any]) -> Any:

@@ -111,3 +111,16 @@ def test_the_number_of_programs_is_bounded(monkeypatch):
                 y = ops.sum(x * x)
             np.testing.assert_allclose(tape.gradient(y, x), 2 * np.ones(n))
     assert len(tape_programs._programs) <= 4 and len(tape_programs._seen) <= 6
+
+
+def test_a_backward_pass_that_comes_often_is_compiled_and_stays_what_it_was(monkeypatch):
+    monkeypatch.setattr(tape_programs, "OFTEN", 3)
+    x = as_tensor(np.linspace(-1, 1, 6).reshape(2, 3))
+    w = Variable(np.linspace(0.5, 2, 3))
+    found = []
+    for _ in range(8):
+        with GradientTape() as tape:
+            loss = ops.sum(ops.tanh(x * w) ** 2)
+        found.append(tape.gradient(loss, w).numpy())
+    for gradient in found[1:]:
+        np.testing.assert_allclose(gradient, found[0], rtol=1e-12)
