@@ -38,7 +38,7 @@ class _Compiled:
         self.kept = kept  # the plans in the key, whose ids must not be used again
         self.runs = 0
         opened = graph.expand("primitive", keep=kept_ops())
-        self.program = active.backend.compile_eager(opened)
+        self.program: Any = active.backend.compile_eager(opened)
         self.waits = self.program is None and active.backend.large is not None
         if self.program is None:
             self.program = active.backend.interpret(graph.expand("primitive", keep=active.kernels))
