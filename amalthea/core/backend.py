@@ -103,6 +103,14 @@ def fail_without_kernel(op: str, backend: str) -> NoReturn:
     )
 
 
+def missing_engine(backend: str, package: str) -> ImportError:
+    """The error for an engine that is not installed."""
+    return ImportError(
+        f"[set_backend] the {backend} backend needs {package}, which is not installed. Fix: pip install "
+        f'"amalthea[{backend}]"'
+    )
+
+
 def set_backend(name: str) -> None:
     """Make the named backend compute from now on; tensors and variables move to it when they are next used.
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from amalthea.backends.interpreter import interpret
 from amalthea.backends.numpy.control import Control
-from amalthea.backends.numpy.program import compile_graph
 from amalthea.core.graph import Graph
 
 
@@ -56,7 +56,7 @@ class NumpyBackend:
 
     def interpret(self, graph: Graph) -> Callable[[Sequence[np.ndarray]], list[np.ndarray]]:
         """A program that calls kernel after kernel."""
-        return np.errstate(all="ignore")(compile_graph(graph, self.bare_kernels))
+        return np.errstate(all="ignore")(interpret(graph, self.bare_kernels, self.name, np.asarray))
 
     def devices(self) -> list[str]:
         """NumPy computes on the CPU."""

@@ -12,7 +12,7 @@ from amalthea.core.errors import ArgumentError, fail
 Ints = tuple[int, ...]
 
 
-def _check_range(indices: np.ndarray, size: int, where: str, axis: int) -> None:
+def check_range(indices: np.ndarray, size: int, where: str, axis: int) -> None:
     """Raise unless every index is in [-size, size)."""
     if indices.size:
         low, high = int(indices.min()), int(indices.max())
@@ -32,7 +32,7 @@ def gather(x: np.ndarray, indices: np.ndarray, axis: int) -> np.ndarray:
     try:
         return np.take(x, indices, axis=axis)
     except IndexError:
-        _check_range(indices, x.shape[axis], "gather", axis)
+        check_range(indices, x.shape[axis], "gather", axis)
         raise
 
 
@@ -83,7 +83,7 @@ def scatter_update(inputs: np.ndarray, indices: np.ndarray, updates: np.ndarray,
     flat = np.zeros(len(indices), np.int64)
     for axis, size in enumerate(leading):
         column = indices[:, axis].astype(np.int64)
-        _check_range(column, size, "scatter_update", axis)
+        check_range(column, size, "scatter_update", axis)
         flat = flat * size + np.where(column < 0, column + size, column)
     rows = out.reshape((-1, *rest))
     updates = updates.reshape((-1, *rest))

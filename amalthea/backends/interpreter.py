@@ -1,11 +1,12 @@
-"""Running a graph of primitives on NumPy: kernel by kernel, each value dropped after its last use."""
+"""Running a graph of primitives kernel by kernel, each value dropped after its last use.
+
+NumPy's programs are this; other engines trace it, so that it becomes a program of theirs.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
-
-import numpy as np
 
 from amalthea.core.backend import fail_without_kernel
 from amalthea.core.graph import Graph
@@ -13,23 +14,35 @@ from amalthea.core.node import Constant
 from amalthea.core.value import Value
 
 
-def compile_graph(graph: Graph, kernels: dict[str, Callable[..., Any]]) -> Callable[[Sequence[np.ndarray]], list[Any]]:
-    """A program for the graph: takes the arrays of `graph.all_inputs`, returns those of `graph.all_outputs`."""
+def interpret(
+    graph: Graph,
+    kernels: dict[str, Callable[..., Any]],
+    backend: str,
+    to_array: Callable[[Any], Any],
+) -> Callable[[Sequence[Any]], list[Any]]:
+    """A program for the graph: takes the arrays of `graph.all_inputs`, returns those of `graph.all_outputs`.
+
+    Args:
+        graph: a graph of ops that have kernels.
+        kernels: by the ops' names.
+        backend: whose kernels they are, for errors.
+        to_array: makes an array of the backend out of a constant, and of whatever a kernel returned.
+    """
     places: dict[Value, int] = {value: i for i, value in enumerate(graph.all_inputs)}
-    constants: dict[int, np.ndarray] = {}
+    constants: dict[int, Any] = {}
 
     def place(value: Value) -> int:
         if value not in places:
             places[value] = len(places)
             if isinstance(value, Constant):
-                constants[places[value]] = value.tensor.numpy()
+                constants[places[value]] = to_array(value.tensor.numpy())
         return places[value]
 
     steps: list[Any] = []
     for node in graph.nodes:
         kernel = kernels.get(node.op.name)
         if kernel is None:
-            fail_without_kernel(node.op.name, "numpy")
+            fail_without_kernel(node.op.name, backend)
         taken = [place(value) for value in node.inputs]
         made = [place(value) for value in node.outputs]
         steps.append([kernel, taken, dict(node.attrs), made, node.op.name, ()])
@@ -38,7 +51,7 @@ def compile_graph(graph: Graph, kernels: dict[str, Callable[..., Any]]) -> Calla
     program = [tuple(step) for step in steps]
     size, n_inputs = len(places), len(graph.all_inputs)
 
-    def run(arrays: Sequence[np.ndarray]) -> list[Any]:
+    def run(arrays: Sequence[Any]) -> list[Any]:
         slots: list[Any] = [None] * size
         slots[:n_inputs] = arrays
         for i, constant in constants.items():
@@ -52,7 +65,7 @@ def compile_graph(graph: Graph, kernels: dict[str, Callable[..., Any]]) -> Calla
                     slots[i] = array
             for i in dropped:
                 slots[i] = None
-        return [np.asarray(slots[i]) for i in wanted]
+        return [to_array(slots[i]) for i in wanted]
 
     return run
 

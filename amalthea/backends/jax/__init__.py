@@ -1,0 +1,61 @@
+"""The JAX backend: primitives are rows of `jax.numpy` and `jax.lax`, and a graph becomes one jitted function.
+
+Install it with `pip install amalthea[jax]`. 64-bit types are switched on in JAX (`jax_enable_x64`), as dtypes mean the
+same on every backend.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from amalthea.core.backend import missing_engine
+from amalthea.core.graph import Graph
+
+try:
+    import jax
+except ImportError as error:
+    raise missing_engine("jax", "jax") from error
+
+jax.config.update("jax_enable_x64", True)
+
+
+class JaxBackend:
+    """JAX behind the backend protocol of `amalthea.core.backend`."""
+
+    name = "jax"
+    array_type = type(jax.numpy.zeros(()))
+
+    def __init__(self) -> None:
+        self.bare_kernels: dict[str, Callable[..., Any]] = {}
+        for module in pkgutil.iter_modules(__path__):
+            found = importlib.import_module(f"{__name__}.{module.name}")
+            self.bare_kernels.update(getattr(found, "KERNELS", {}))
+        self.kernels = dict(self.bare_kernels)
+
+    def to_array(self, value: Any, dtype: np.dtype | None = None) -> Any:
+        """A JAX array of the value, in the dtype if one is given; other engines' tensors come by DLPack."""
+        if hasattr(value, "__dlpack__") and not isinstance(value, (np.ndarray, np.generic, jax.Array)):
+            value = jax.dlpack.from_dlpack(value)
+        return jax.numpy.asarray(value, dtype)
+
+    def to_numpy(self, array: Any) -> np.ndarray:
+        """The array as NumPy; on the CPU without a copy."""
+        return np.asarray(array)
+
+    def compile(self, graph: Graph) -> Callable[[Sequence[Any]], list[Any]]:
+        """A jitted function for a graph of primitives."""
+        from amalthea.backends.jax.program import compile_graph
+
+        return compile_graph(graph, self.bare_kernels)
+
+    def devices(self) -> list[str]:
+        """All that JAX can use, e.g. ["gpu:0", "cpu:0"]."""
+        return [f"{device.platform}:{device.id}" for device in jax.devices()]
+
+
+BACKEND = JaxBackend()

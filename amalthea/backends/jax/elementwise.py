@@ -1,0 +1,83 @@
+"""JAX kernels of the elementwise ops: mostly `jax.numpy`'s own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from amalthea.core import dtypes
+
+
+def cast(x: Any, dtype: str) -> Any:
+    """Convert to a dtype."""
+    return lax.convert_element_type(x, dtypes.to_numpy(dtype))
+
+
+def view(x: Any, dtype: str) -> Any:
+    """The same bits read as another dtype; where widths differ the last axis grows or shrinks."""
+    wanted = dtypes.to_numpy(dtype)
+    if x.dtype == bool or wanted == bool:
+        return x if x.dtype == wanted else x.astype(jnp.uint8).view(wanted) if x.dtype == bool else x != 0
+    if wanted.itemsize > x.dtype.itemsize:
+        x = x.reshape(*x.shape[:-1], -1, wanted.itemsize // x.dtype.itemsize)
+    made = lax.bitcast_convert_type(x, wanted)
+    return made.reshape(*x.shape[:-1], -1) if wanted.itemsize < x.dtype.itemsize else made
+
+
+def _in_float32(function: Callable[..., Any]) -> Callable[..., Any]:
+    def run(*xs: Any) -> Any:
+        dtype = xs[0].dtype
+        if dtype.itemsize > 2:
+            return function(*xs)
+        return function(*[x.astype(jnp.float32) for x in xs]).astype(dtype)
+
+    return run
+
+
+KERNELS: dict[str, Callable[..., Any]] = {
+    "negative": lambda x: x if x.dtype == bool else jnp.negative(x),
+    "abs": jnp.abs,
+    "sign": jnp.sign,
+    "exp": jnp.exp,
+    "expm1": jnp.expm1,
+    "log": jnp.log,
+    "log1p": jnp.log1p,
+    "sqrt": jnp.sqrt,
+    "sin": jnp.sin,
+    "cos": jnp.cos,
+    "tanh": jnp.tanh,
+    "sigmoid": jax.nn.sigmoid,
+    "erf": _in_float32(lax.erf),
+    "erfc": _in_float32(lax.erfc),
+    "erfinv": _in_float32(lax.erf_inv),
+    "floor": jnp.floor,
+    "round_half_even": jnp.rint,
+    "isfinite": jnp.isfinite,
+    "bitwise_not": jnp.invert,
+    "add": jnp.add,
+    "subtract": jnp.subtract,
+    "multiply": jnp.multiply,
+    "divide": jnp.true_divide,
+    "floor_divide": jnp.floor_divide,
+    "mod": jnp.remainder,
+    "power": jnp.power,
+    "maximum": jnp.maximum,
+    "minimum": jnp.minimum,
+    "arctan2": jnp.arctan2,
+    "equal": jnp.equal,
+    "less": jnp.less,
+    "less_equal": jnp.less_equal,
+    "bitwise_and": jnp.bitwise_and,
+    "bitwise_or": jnp.bitwise_or,
+    "bitwise_xor": jnp.bitwise_xor,
+    "left_shift": jnp.left_shift,
+    "right_shift": jnp.right_shift,
+    "where": jnp.where,
+    "cast": cast,
+    "view": view,
+    "stop_gradient": lambda variable: variable,
+}
