@@ -26,8 +26,8 @@ class Backend(Protocol):
     name: str
     array_type: type
     kernels: dict[str, Callable[..., Any]]
-    large: int
-    """Elements of a tensor from which an eager call of a composite is offered to `compile_eager`."""
+    large: int | None
+    """Elements of a tensor from which an eager call of a composite is offered to `compile_eager`; None is never."""
     composites: Collection[str]
     """Composites that `compile` and `compile_eager` take as they are; all others are opened before."""
 
@@ -61,7 +61,7 @@ class _Active:
     backend: Backend
     array_type: type
     kernels: dict[str, Callable[..., Any]]
-    large: int
+    large: int | None
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

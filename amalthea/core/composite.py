@@ -58,7 +58,7 @@ class Composite(Op):
                 if ready is args:
                     ready = list(args)
                 ready[i] = read()  # type: ignore[index]
-            if ready[i]._array.size >= active.large:
+            if active.large is not None and ready[i]._array.size >= active.large:
                 return None
         for name in kwargs:
             if name in self.tensors and type(kwargs[name]) is not Tensor:
@@ -97,7 +97,7 @@ class Composite(Op):
     def _compiled(self, bound: dict[str, Any]) -> Any:
         """The result by a compiled program, where a tensor is so large that one pays; else None."""
         given = [bound[name] for name in self.tensors]
-        if not any(isinstance(x, Tensor) and x._array.size >= active.large for x in given):
+        if active.large is None or not any(isinstance(x, Tensor) and x.size >= active.large for x in given):
             return None
         places: list[Tensor] = []
         static = freeze({name: bound[name] for name in self.static})

@@ -172,9 +172,13 @@ def to_numpy(dtype: Any) -> np.dtype:
 
 
 def from_numpy(dtype: np.dtype) -> DType:
-    """The `DType` of a NumPy dtype; raises ValueError for strings, objects and the like."""
+    """The `DType` of an array's dtype, NumPy's or another engine's; raises ValueError for strings, objects and such."""
     found = _BY_NUMPY.get(dtype)
-    return found if found is not None else standardize(dtype)
+    if found is None:
+        found = standardize(dtype)
+        if type(dtype).__module__.partition(".")[0] in ("torch", "tensorflow"):
+            _BY_NUMPY[dtype] = found
+    return found
 
 
 def is_floating(dtype: Any) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from amalthea.backends.interpreter import interpret
 from amalthea.core.backend import missing_engine
 from amalthea.core.graph import Graph
 
@@ -29,6 +30,7 @@ class JaxBackend:
 
     name = "jax"
     array_type = type(jax.numpy.zeros(()))
+    large = None
 
     def __init__(self) -> None:
         self.bare_kernels: dict[str, Callable[..., Any]] = {}
@@ -52,6 +54,13 @@ class JaxBackend:
         from amalthea.backends.jax.program import compile_graph
 
         return compile_graph(graph, self.bare_kernels)
+
+    def compile_eager(self, graph: Graph) -> None:
+        """None: JAX compiles each op by itself."""
+
+    def interpret(self, graph: Graph) -> Callable[[Sequence[Any]], list[Any]]:
+        """A program that calls kernel after kernel."""
+        return interpret(graph, self.bare_kernels, self.name, jax.numpy.asarray)
 
     def devices(self) -> list[str]:
         """All that JAX can use, e.g. ["gpu:0", "cpu:0"]."""

@@ -42,7 +42,7 @@ class NativeBackend(NumpyBackend):
     """LLVM behind the backend protocol of `amalthea.core.backend`."""
 
     name = "native"
-    large = 1 << 14
+    large: int | None = 1 << 14
     composites = ("attention", "attention_gradient")
 
     def __init__(self) -> None:

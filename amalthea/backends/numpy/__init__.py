@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-import sys
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
@@ -24,7 +23,7 @@ class NumpyBackend:
 
     name = "numpy"
     array_type = np.ndarray
-    large = sys.maxsize
+    large: int | None = None
     composites: Collection[str] = ()
 
     def __init__(self) -> None:

@@ -1,0 +1,83 @@
+"""The PyTorch backend: primitives are torch functions; nothing is recorded for torch's own autograd.
+
+Install it with `pip install amalthea[torch]`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from amalthea.backends.interpreter import interpret
+from amalthea.core import dtypes
+from amalthea.core.backend import missing_engine
+from amalthea.core.graph import Graph
+
+try:
+    import torch
+except ImportError as error:
+    raise missing_engine("torch", "torch") from error
+
+from amalthea.backends.torch.types import to_torch
+
+
+class TorchBackend:
+    """PyTorch behind the backend protocol of `amalthea.core.backend`."""
+
+    name = "torch"
+    array_type = torch.Tensor
+    large = None
+
+    def __init__(self) -> None:
+        self.bare_kernels: dict[str, Callable[..., Any]] = {}
+        for module in pkgutil.iter_modules(__path__):
+            found = importlib.import_module(f"{__name__}.{module.name}")
+            self.bare_kernels.update(getattr(found, "KERNELS", {}))
+        self.kernels = {name: torch.no_grad()(kernel) for name, kernel in self.bare_kernels.items()}
+
+    def to_array(self, value: Any, dtype: np.dtype | None = None) -> Any:
+        """A torch tensor of the value, in the dtype if one is given; other engines' arrays come by DLPack."""
+        wanted = None if dtype is None else to_torch(dtypes.from_numpy(dtype))
+        if isinstance(value, torch.Tensor):
+            return value.detach().to(wanted)
+        if hasattr(value, "__dlpack__") and not isinstance(value, (np.ndarray, np.generic)):
+            return torch.from_dlpack(value).to(wanted)
+        array = np.asarray(value)
+        kind = dtypes.from_numpy(array.dtype)
+        if array.dtype.kind == "V":  # bfloat16 and float8 of ml_dtypes: the same bits
+            bits = torch.from_numpy(np.ascontiguousarray(array).view(f"u{array.dtype.itemsize}").copy())
+            made = bits.view(to_torch(kind)).reshape(array.shape)
+        else:
+            made = torch.from_numpy(array if array.flags.writeable and all(s >= 0 for s in array.strides) else array.copy())
+        return made.to(wanted)
+
+    def to_numpy(self, array: Any) -> np.ndarray:
+        """The tensor as NumPy; on the CPU without a copy."""
+        array = array.detach().cpu()
+        kind = dtypes.to_numpy(dtypes.from_numpy(array.dtype))
+        if kind.kind == "V":
+            return array.contiguous().view(torch.uint8 if kind.itemsize == 1 else torch.int16).numpy().view(kind)
+        return array.numpy()
+
+    def compile(self, graph: Graph) -> Callable[[Sequence[Any]], list[Any]]:
+        """A program that calls torch functions in order."""
+        return self.interpret(graph)
+
+    def compile_eager(self, graph: Graph) -> None:
+        """None: a program calls the same functions as eager code does."""
+
+    def interpret(self, graph: Graph) -> Callable[[Sequence[Any]], list[Any]]:
+        """A program that calls kernel after kernel, without torch's bookkeeping of gradients."""
+        return torch.inference_mode(False)(torch.no_grad()(interpret(graph, self.bare_kernels, self.name, self.to_array)))
+
+    def devices(self) -> list[str]:
+        """All that torch can use, e.g. ["gpu:0", "cpu:0"]."""
+        found = [f"gpu:{i}" for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+        return [*found, "cpu:0"]
+
+
+BACKEND = TorchBackend()

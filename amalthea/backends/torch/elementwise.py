@@ -1,0 +1,142 @@
+"""PyTorch kernels of the elementwise ops: mostly torch's own functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from amalthea.backends.torch.types import UNSIGNED, in_float32, signed, to_torch
+from amalthea.core import dtypes
+
+
+def cast(x: Any, dtype: str) -> Any:
+    """Convert to a dtype; into bool by being nonzero."""
+    wanted = to_torch(dtypes.standardize(dtype))
+    if wanted == torch.bool and x.dtype in UNSIGNED:
+        return x.to(torch.int64) != 0
+    return x.to(wanted)
+
+
+def view(x: Any, dtype: str) -> Any:
+    """The same bits read as another dtype; where widths differ the last axis grows or shrinks."""
+    wanted = to_torch(dtypes.standardize(dtype))
+    return x.contiguous().view(wanted)
+
+
+def _logical(integers: Callable[..., Any], bools: Callable[..., Any]) -> Callable[..., Any]:
+    """Arithmetic that means logic between bools, as in NumPy."""
+
+    def run(*xs: Any) -> Any:
+        return bools(*xs) if xs[0].dtype == torch.bool else integers(*xs)
+
+    return run
+
+
+def floor_divide(x1: Any, x2: Any) -> Any:
+    """The quotient rounded down; integers divided by zero give 0."""
+    if x1.dtype.is_floating_point:
+        return torch.floor_divide(x1, x2)
+    safe = torch.where(x2 == 0, torch.ones_like(x2), x2)
+    return torch.where(x2 == 0, torch.zeros_like(x1), torch.div(x1, safe, rounding_mode="floor"))
+
+
+def mod(x1: Any, x2: Any) -> Any:
+    """The remainder of floor_divide; integers divided by zero give 0."""
+    if x1.dtype.is_floating_point:
+        made = torch.remainder(x1, x2)
+        return torch.where(torch.isinf(x2) & torch.isfinite(x1), torch.where((x1 < 0) == (x2 < 0), x1, x2), made).where(
+            x1 != 0, torch.copysign(torch.remainder(x1, x2), x2)
+        )
+    safe = torch.where(x2 == 0, torch.ones_like(x2), x2)
+    return torch.where(x2 == 0, torch.zeros_like(x1), torch.remainder(x1, safe))
+
+
+def _compared(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Comparisons of unsigned 64-bit integers: with the highest bit flipped they are in the order of signed ones."""
+
+    def run(x1: Any, x2: Any) -> Any:
+        if x1.dtype == torch.uint64:
+            low = torch.iinfo(torch.int64).min
+            return function(x1.view(torch.int64) ^ low, x2.view(torch.int64) ^ low)
+        if x1.dtype in UNSIGNED:
+            return function(x1.to(torch.int64), x2.to(torch.int64))
+        return function(x1, x2)
+
+    return run
+
+
+def _picked(function: Callable[..., Any]) -> Callable[..., Any]:
+    """maximum and minimum of unsigned integers."""
+
+    def run(x1: Any, x2: Any) -> Any:
+        if x1.dtype in UNSIGNED:
+            low = torch.iinfo(torch.int64).min if x1.dtype == torch.uint64 else 0
+            made = function(x1.to(torch.int64) ^ low, x2.to(torch.int64) ^ low) ^ low
+            return made.to(x1.dtype)
+        return function(x1, x2)
+
+    return run
+
+
+def where(condition: Any, x1: Any, x2: Any) -> Any:
+    """x1 where the condition holds, else x2."""
+    if x1.dtype in UNSIGNED:
+        return torch.where(condition, x1.to(torch.int64), x2.to(torch.int64)).to(x1.dtype)
+    return torch.where(condition, x1, x2)
+
+
+def _shift(function: Callable[..., Any]) -> Callable[..., Any]:
+    return signed(function)
+
+
+def sign(x: Any) -> Any:
+    """-1, 0 or 1; NaN stays."""
+    made = torch.sign(x)
+    return torch.where(torch.isnan(x), x, made) if x.dtype.is_floating_point else made
+
+
+KERNELS: dict[str, Callable[..., Any]] = {
+    "negative": signed(torch.neg),
+    "abs": _logical(signed(torch.abs), lambda x: x),
+    "sign": signed(sign),
+    "exp": torch.exp,
+    "expm1": torch.expm1,
+    "log": torch.log,
+    "log1p": torch.log1p,
+    "sqrt": torch.sqrt,
+    "sin": torch.sin,
+    "cos": torch.cos,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "erf": in_float32(torch.erf),
+    "erfc": in_float32(torch.erfc),
+    "erfinv": in_float32(torch.erfinv),
+    "floor": lambda x: torch.floor(x) if x.dtype.is_floating_point else x,
+    "round_half_even": lambda x: torch.round(x) if x.dtype.is_floating_point else x,
+    "isfinite": lambda x: torch.isfinite(x) if x.dtype.is_floating_point else torch.ones_like(x, dtype=torch.bool),
+    "bitwise_not": signed(torch.bitwise_not),
+    "add": _logical(signed(torch.add), torch.logical_or),
+    "subtract": signed(torch.sub),
+    "multiply": _logical(signed(torch.mul), torch.logical_and),
+    "divide": torch.true_divide,
+    "floor_divide": signed(floor_divide),
+    "mod": signed(mod),
+    "power": signed(torch.pow),
+    "maximum": _logical(_picked(torch.maximum), torch.logical_or),
+    "minimum": _logical(_picked(torch.minimum), torch.logical_and),
+    "arctan2": torch.atan2,
+    "equal": _compared(torch.eq),
+    "less": _compared(torch.lt),
+    "less_equal": _compared(torch.le),
+    "bitwise_and": signed(torch.bitwise_and),
+    "bitwise_or": signed(torch.bitwise_or),
+    "bitwise_xor": signed(torch.bitwise_xor),
+    "left_shift": _shift(torch.bitwise_left_shift),
+    "right_shift": _shift(torch.bitwise_right_shift),
+    "where": where,
+    "cast": cast,
+    "view": view,
+    "stop_gradient": lambda variable: variable,
+}

@@ -1,0 +1,51 @@
+"""Dtypes of PyTorch, and unsigned integers, which it stores but hardly computes with."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from amalthea.core.dtypes import DType
+
+UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)
+HALF = (torch.float16, torch.bfloat16)
+
+
+def to_torch(dtype: DType) -> torch.dtype:
+    """The torch dtype of that name."""
+    found: torch.dtype = getattr(torch, str(dtype))
+    return found
+
+
+def signed(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compute unsigned integers of 16 to 64 bits as int64 and cut the result to their width.
+
+    That gives the right bits for sums, products, shifts to the left and bitwise functions of all of them, and for
+    everything that fits in 63 bits.
+    """
+
+    @functools.wraps(function)
+    def run(*xs: Any, **attrs: Any) -> Any:
+        kinds = [x.dtype for x in xs]
+        if not any(kind in UNSIGNED for kind in kinds):
+            return function(*xs, **attrs)
+        made = function(*[x.to(torch.int64) if x.dtype in UNSIGNED else x for x in xs], **attrs)
+        wanted = next(kind for kind in kinds if kind in UNSIGNED)
+        return made.to(wanted) if made.dtype == torch.int64 else made
+
+    return run
+
+
+def in_float32(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compute half precision in float32 and round once."""
+
+    @functools.wraps(function)
+    def run(x: Any, *rest: Any, **attrs: Any) -> Any:
+        if x.dtype not in HALF:
+            return function(x, *rest, **attrs)
+        return function(x.float(), *[r.float() if isinstance(r, torch.Tensor) else r for r in rest], **attrs).to(x.dtype)
+
+    return run
