@@ -7,6 +7,7 @@ import pytest
 
 import amalthea as am
 from amalthea.core import tree
+from amalthea.core.backend import active
 from amalthea.core.function import function as compiled
 from amalthea.core.tensor import Tensor
 from tests.ops.sampling import sample_calls, with_tensors
@@ -40,6 +41,8 @@ def test_samples(function, bound, engine):
     with am.backend_scope("numpy"):
         want = numbers(function(**with_tensors(function.op, bound)))
     with am.backend_scope(engine):
-        assert_same(numbers(function(**with_tensors(function.op, bound))), want)
+        found = function(**with_tensors(function.op, bound))
+        assert all(isinstance(t._array, active.array_type) for t in tree.flatten(found) if isinstance(t, Tensor))
+        assert_same(numbers(found), want)
         again = compiled(lambda: function(**with_tensors(function.op, bound)))
         assert_same(numbers(again()), want)

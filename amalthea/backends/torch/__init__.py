@@ -52,7 +52,9 @@ class TorchBackend:
             bits = torch.from_numpy(np.ascontiguousarray(array).view(f"u{array.dtype.itemsize}").copy())
             made = bits.view(to_torch(kind)).reshape(array.shape)
         else:
-            made = torch.from_numpy(array if array.flags.writeable and all(s >= 0 for s in array.strides) else array.copy())
+            made = torch.from_numpy(
+                array if array.flags.writeable and all(s >= 0 for s in array.strides) else array.copy()
+            )
         return made.to(wanted)
 
     def to_numpy(self, array: Any) -> np.ndarray:
@@ -72,7 +74,9 @@ class TorchBackend:
 
     def interpret(self, graph: Graph) -> Callable[[Sequence[Any]], list[Any]]:
         """A program that calls kernel after kernel, without torch's bookkeeping of gradients."""
-        return torch.inference_mode(False)(torch.no_grad()(interpret(graph, self.bare_kernels, self.name, self.to_array)))
+        return torch.inference_mode(False)(
+            torch.no_grad()(interpret(graph, self.bare_kernels, self.name, self.to_array))
+        )
 
     def devices(self) -> list[str]:
         """All that torch can use, e.g. ["gpu:0", "cpu:0"]."""

@@ -40,7 +40,10 @@ def scan_loop(
         saved[i] = carry
         results = run([*carry, *(x[i] for x in xs), *constants])
         carry, made[i] = results[:carries], results[carries:]
-    stacked = [_stack(column, value.spec) for column, value in zip(_columns(made, body, carries), body.outputs[carries:], strict=True)]
+    stacked = [
+        _stack(column, value.spec)
+        for column, value in zip(_columns(made, body, carries), body.outputs[carries:], strict=True)
+    ]
     kept = [torch.stack([row[k] for row in saved]) for k in range(carries)] if save and length else []
     if save and not length:
         kept = [c.new_empty((0, *c.shape)) for c in carry]

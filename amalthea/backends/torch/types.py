@@ -46,6 +46,8 @@ def in_float32(function: Callable[..., Any]) -> Callable[..., Any]:
     def run(x: Any, *rest: Any, **attrs: Any) -> Any:
         if x.dtype not in HALF:
             return function(x, *rest, **attrs)
-        return function(x.float(), *[r.float() if isinstance(r, torch.Tensor) else r for r in rest], **attrs).to(x.dtype)
+        return function(x.float(), *[r.float() if isinstance(r, torch.Tensor) else r for r in rest], **attrs).to(
+            x.dtype
+        )
 
     return run

@@ -1,0 +1,76 @@
+"""The TensorFlow backend: primitives are TensorFlow ops, and a graph becomes one `tf.function`.
+
+Install it with `pip install amalthea[tensorflow]`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from amalthea.backends.interpreter import interpret
+from amalthea.core.backend import missing_engine
+from amalthea.core.graph import Graph
+
+try:
+    import tensorflow as tf
+except ImportError as error:
+    raise missing_engine("tensorflow", "TensorFlow") from error
+
+
+class TensorFlowBackend:
+    """TensorFlow behind the backend protocol of `amalthea.core.backend`.
+
+    Attributes:
+        xla: whether programs are compiled by XLA (`jit_compile=True`); False at first.
+    """
+
+    name = "tensorflow"
+    array_type = type(tf.zeros(()))
+    large = None
+
+    def __init__(self) -> None:
+        self.xla = False
+        self.bare_kernels: dict[str, Callable[..., Any]] = {}
+        for module in pkgutil.iter_modules(__path__):
+            found = importlib.import_module(f"{__name__}.{module.name}")
+            self.bare_kernels.update(getattr(found, "KERNELS", {}))
+        self.kernels = dict(self.bare_kernels)
+
+    def to_array(self, value: Any, dtype: np.dtype | None = None) -> Any:
+        """A TensorFlow tensor of the value, in the dtype if one is given; other engines' arrays come by DLPack."""
+        if hasattr(value, "__dlpack__") and not isinstance(value, (np.ndarray, np.generic, tf.Tensor)):
+            value = tf.experimental.dlpack.from_dlpack(value.__dlpack__())
+        made = value if isinstance(value, tf.Tensor) else tf.convert_to_tensor(np.asarray(value))
+        return made if dtype is None or made.dtype == dtype else tf.cast(made, dtype)
+
+    def to_numpy(self, array: Any) -> np.ndarray:
+        """The tensor as NumPy."""
+        return np.asarray(array.numpy())
+
+    def compile(self, graph: Graph) -> Callable[[Sequence[Any]], list[Any]]:
+        """A `tf.function` for a graph of primitives."""
+        specs = [tf.TensorSpec(value.spec.sizes, str(value.spec.dtype)) for value in graph.all_inputs]
+        run = self.interpret(graph)
+        function = tf.function(lambda *arrays: run(arrays), autograph=False, jit_compile=self.xla)
+        program = function.get_concrete_function(*specs)
+        return lambda arrays: list(program(*arrays))
+
+    def compile_eager(self, graph: Graph) -> None:
+        """None: a program would call the same ops as eager code does."""
+
+    def interpret(self, graph: Graph) -> Callable[[Sequence[Any]], list[Any]]:
+        """A program that calls kernel after kernel."""
+        return interpret(graph, self.bare_kernels, self.name, tf.convert_to_tensor)
+
+    def devices(self) -> list[str]:
+        """All that TensorFlow can use, e.g. ["gpu:0", "cpu:0"]."""
+        found = [device.name.removeprefix("/physical_device:").lower() for device in tf.config.list_physical_devices()]
+        return sorted(found, key=lambda name: name.startswith("cpu"))
+
+
+BACKEND = TensorFlowBackend()

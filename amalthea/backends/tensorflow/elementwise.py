@@ -1,0 +1,134 @@
+"""TensorFlow kernels of the elementwise ops: mostly `tf.math`'s own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from amalthea.backends.tensorflow.types import in_float32, wide, widened
+
+
+def cast(x: Any, dtype: str) -> Any:
+    """Convert to a dtype; into bool by being nonzero."""
+    wanted = tf.as_dtype(str(dtype))
+    if wanted == tf.bool and x.dtype != tf.bool:
+        x = wide(x)
+        return tf.not_equal(x, tf.zeros((), x.dtype))
+    return tf.cast(x, wanted)
+
+
+def view(x: Any, dtype: str) -> Any:
+    """The same bits read as another dtype; where widths differ the last axis grows or shrinks."""
+    wanted = tf.as_dtype(str(dtype))
+    if x.dtype == tf.bool:
+        x = tf.cast(x, tf.uint8)
+    if wanted == tf.bool:
+        return cast(x, "bool")
+    if wanted.size > x.dtype.size:
+        x = tf.reshape(x, (*x.shape[:-1], -1, wanted.size // x.dtype.size))
+    made = tf.bitcast(x, wanted)
+    return tf.reshape(made, (*x.shape[:-1], -1)) if wanted.size < x.dtype.size else made
+
+
+def _logical(integers: Callable[..., Any], bools: Callable[..., Any]) -> Callable[..., Any]:
+    """Arithmetic that means logic between bools, as in NumPy."""
+
+    def run(*xs: Any) -> Any:
+        return bools(*xs) if xs[0].dtype == tf.bool else integers(*xs)
+
+    return run
+
+
+def _divided(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A division whose integers give 0 by zero."""
+
+    def run(x1: Any, x2: Any) -> Any:
+        if x1.dtype.is_floating:
+            return function(x1, x2)
+        zero = tf.equal(x2, 0)
+        made = function(x1, tf.where(zero, tf.ones_like(x2), x2))
+        return tf.where(zero, tf.zeros_like(made), made)
+
+    return run
+
+
+def mod(x1: Any, x2: Any) -> Any:
+    """The remainder of floor_divide, with the divisor's sign."""
+    made = tf.math.floormod(x1, x2)
+    if not x1.dtype.is_floating:
+        return made
+    far = tf.math.is_inf(x2) & tf.math.is_finite(x1)
+    return tf.where(far, tf.where(tf.equal(x1 < 0, x2 < 0) | tf.equal(x1, 0), x1, x2), made)
+
+
+def _compared(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Comparisons: bools as numbers, and unsigned 64-bit integers with the highest bit flipped as signed ones."""
+
+    def run(x1: Any, x2: Any) -> Any:
+        if x1.dtype == tf.uint64:
+            return function(tf.bitcast(x1, tf.int64) ^ tf.int64.min, tf.bitcast(x2, tf.int64) ^ tf.int64.min)
+        if x1.dtype == tf.bool:
+            return function(tf.cast(x1, tf.int32), tf.cast(x2, tf.int32))
+        return function(wide(x1), wide(x2))
+
+    return run
+
+
+def _bits(function: Callable[..., Any], bools: Callable[..., Any]) -> Callable[..., Any]:
+    return _logical(function, bools)
+
+
+def _integers_stay(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda x: function(x) if x.dtype.is_floating else x
+
+
+def isfinite(x: Any) -> Any:
+    """Whether each element is neither infinite nor NaN."""
+    return tf.math.is_finite(x) if x.dtype.is_floating else tf.ones(x.shape, tf.bool)
+
+
+KERNELS: dict[str, Callable[..., Any]] = {
+    "negative": widened(tf.math.negative),
+    "abs": _logical(widened(tf.math.abs), tf.identity),
+    "sign": widened(tf.math.sign),
+    "exp": tf.math.exp,
+    "expm1": tf.math.expm1,
+    "log": tf.math.log,
+    "log1p": tf.math.log1p,
+    "sqrt": tf.math.sqrt,
+    "sin": tf.math.sin,
+    "cos": tf.math.cos,
+    "tanh": tf.math.tanh,
+    "sigmoid": tf.math.sigmoid,
+    "erf": in_float32(tf.math.erf),
+    "erfc": in_float32(tf.math.erfc),
+    "erfinv": in_float32(tf.math.erfinv),
+    "floor": _integers_stay(tf.math.floor),
+    "round_half_even": _integers_stay(tf.math.round),
+    "isfinite": isfinite,
+    "bitwise_not": _bits(tf.bitwise.invert, tf.logical_not),
+    "add": _logical(widened(tf.math.add), tf.logical_or),
+    "subtract": widened(tf.math.subtract),
+    "multiply": _logical(widened(tf.math.multiply), tf.logical_and),
+    "divide": tf.math.divide,
+    "floor_divide": widened(_divided(tf.math.floordiv)),
+    "mod": widened(_divided(mod)),
+    "power": widened(tf.math.pow),
+    "maximum": _logical(widened(tf.math.maximum), tf.logical_or),
+    "minimum": _logical(widened(tf.math.minimum), tf.logical_and),
+    "arctan2": tf.math.atan2,
+    "equal": _compared(tf.math.equal),
+    "less": _compared(tf.math.less),
+    "less_equal": _compared(tf.math.less_equal),
+    "bitwise_and": _bits(tf.bitwise.bitwise_and, tf.logical_and),
+    "bitwise_or": _bits(tf.bitwise.bitwise_or, tf.logical_or),
+    "bitwise_xor": _bits(tf.bitwise.bitwise_xor, tf.math.logical_xor),
+    "left_shift": tf.bitwise.left_shift,
+    "right_shift": tf.bitwise.right_shift,
+    "where": tf.where,
+    "cast": cast,
+    "view": view,
+    "stop_gradient": tf.identity,
+}

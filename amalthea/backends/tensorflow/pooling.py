@@ -1,0 +1,88 @@
+"""TensorFlow kernels of the pooling primitives: one pass over the input for each place of the window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from amalthea.backends.numpy.convolution import positions
+from amalthea.backends.tensorflow.convolution import padded
+from amalthea.backends.tensorflow.shaping import constant_pad
+from amalthea.backends.tensorflow.types import wide
+
+Ints = tuple[int, ...]
+Pairs = tuple[tuple[int, int], ...]
+
+
+def _lowest(dtype: Any) -> float:
+    return 0 if dtype == tf.bool else dtype.min if not dtype.is_floating else float("-inf")
+
+
+def _best(x: Any, size: Ints, places: Sequence[int], strides: Ints) -> Any:
+    best = None
+    for _, where in positions(size, places, strides, (1,) * len(size)):
+        if best is None:
+            best = x[where]
+        else:
+            best = best | x[where] if x.dtype == tf.bool else tf.maximum(best, x[where])
+    return best
+
+
+def max_pooling(x: Any, *, size: Ints, strides: Ints, padding: Pairs) -> Any:
+    """The greatest element of each window; NaN if there is one."""
+    kind = x.dtype
+    x = wide(padded(x, padding, _lowest(kind)))
+    places = [(n - k) // s + 1 for n, k, s in zip(x.shape[1:-1], size, strides, strict=True)]
+    return tf.cast(_best(x, size, places, strides), kind)
+
+
+def _add_up(parts: Any, x_shape: Sequence[int], size: Ints, places: Sequence[int], strides: Ints) -> Any:
+    """Blocks (batch, *places, channels), one for each place of the window, added where they lie."""
+    total = None
+    for (index, _), part in zip(positions(size, places, strides, (1,) * len(size)), parts, strict=True):
+        low = (0, *index, 0)
+        spread = [(n - 1) * s + 1 if n else 0 for n, s in zip(places, strides, strict=True)]
+        high = (0, *(full - i - n for full, i, n in zip(x_shape, index, spread, strict=True)), 0)
+        placed = constant_pad(part, low, high, (0, *(s - 1 for s in strides), 0), 0)
+        total = placed if total is None else total + placed
+    return total
+
+
+def max_pooling_gradient(x: Any, g: Any, *, size: Ints, strides: Ints, padding: Pairs) -> Any:
+    """The gradient of each window at its first greatest element."""
+    x = padded(x, padding, _lowest(x.dtype))
+    places = tuple(g.shape[1:-1])
+    best = _best(x, size, places, strides)
+    left = tf.ones(g.shape, tf.bool)
+    parts = []
+    for _, where in positions(size, places, strides, (1,) * len(size)):
+        here = left & (tf.equal(x[where], best) | tf.not_equal(best, best))
+        parts.append(tf.where(here, g, tf.zeros_like(g)))
+        left &= ~here
+    spread = _add_up(parts, tuple(x.shape[1:-1]), size, places, strides)
+    return padded(spread, [(-lo, -hi) for lo, hi in padding])
+
+
+def extract_windows(x: Any, *, size: Ints, strides: Ints) -> Any:
+    """All windows: (batch, *places, *size, channels)."""
+    places = [(n - k) // s + 1 for n, k, s in zip(x.shape[1:-1], size, strides, strict=True)]
+    views = [x[where] for _, where in positions(size, places, strides, (1,) * len(size))]
+    return tf.reshape(tf.stack(views, 1 + len(size)), (x.shape[0], *places, *size, x.shape[-1]))
+
+
+def overlap_add(x: Any, *, input_size: Ints, size: Ints, strides: Ints) -> Any:
+    """The transpose of `extract_windows`: windows are added where they lie."""
+    n = len(size)
+    places = tuple(x.shape[1 : 1 + n])
+    parts = [x[(slice(None),) * (1 + n) + i] for i, _ in positions(size, places, strides, (1,) * n)]
+    return _add_up(parts, input_size, size, places, strides)
+
+
+KERNELS: dict[str, Callable[..., Any]] = {
+    "max_pooling": max_pooling,
+    "max_pooling_gradient": max_pooling_gradient,
+    "extract_windows": extract_windows,
+    "overlap_add": overlap_add,
+}

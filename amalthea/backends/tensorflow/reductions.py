@@ -1,0 +1,63 @@
+"""TensorFlow kernels of the reductions and cumulative ops; half-precision sums are accumulated in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from amalthea.backends.tensorflow.types import HALF, wide
+
+Axis = tuple[int, ...]
+
+
+def _accumulated(function: Callable[..., Any]) -> Callable[..., Any]:
+    def run(x: Any, axis: Any, **attrs: Any) -> Any:
+        made = function(tf.cast(x, tf.float32) if x.dtype in HALF else wide(x), axis, **attrs)
+        return made if made.dtype == x.dtype else tf.cast(made, x.dtype)
+
+    return run
+
+
+def _best(reduce: Callable[..., Any], pick: Callable[..., Any]) -> Callable[..., Any]:
+    def run(x: Any, axis: Axis, keepdims: bool, initial: float | None) -> Any:
+        if not axis:
+            made = wide(x)
+        elif x.dtype == tf.bool:
+            made = reduce(tf.cast(x, tf.int32), axis, keepdims=keepdims)
+        else:
+            made = reduce(wide(x), axis, keepdims=keepdims)
+        if initial is not None:
+            made = pick(made, tf.cast(initial, made.dtype))
+        return made if made.dtype == x.dtype else tf.cast(made, x.dtype)
+
+    return run
+
+
+def _place(best: Callable[..., Any]) -> Callable[..., Any]:
+    def run(x: Any, axis: int | None, keepdims: bool) -> Any:
+        x = tf.cast(x, tf.int32) if x.dtype == tf.bool else wide(x)
+        flat = tf.reshape(x, (-1,)) if axis is None else x
+        dim = 0 if axis is None else axis
+        hit = tf.equal(flat, best(flat, dim, keepdims=True)) | tf.not_equal(flat, flat)
+        if x.dtype.is_floating:  # the first NaN wins, as TensorFlow's own maximum may not say
+            nan = tf.math.is_nan(flat)
+            hit = tf.where(tf.reduce_any(nan, dim, keepdims=True), nan, hit)
+        made = tf.argmax(tf.cast(hit, tf.int32), dim, output_type=tf.int32)
+        if keepdims:
+            return tf.reshape(made, (1,) * x.shape.rank) if axis is None else tf.expand_dims(made, dim)
+        return made
+
+    return run
+
+
+KERNELS: dict[str, Callable[..., Any]] = {
+    "sum": _accumulated(tf.reduce_sum),
+    "prod": _accumulated(tf.reduce_prod),
+    "max": _best(tf.reduce_max, tf.maximum),
+    "min": _best(tf.reduce_min, tf.minimum),
+    "argmax": _place(tf.reduce_max),
+    "argmin": _place(tf.reduce_min),
+    "cumulative_sum": _accumulated(tf.cumsum),
+}
