@@ -20,8 +20,8 @@ def cast(x: Any, dtype: str) -> Any:
 def view(x: Any, dtype: str) -> Any:
     """The same bits read as another dtype; where widths differ the last axis grows or shrinks."""
     wanted = dtypes.to_numpy(dtype)
-    if x.dtype == bool or wanted == bool:
-        return x if x.dtype == wanted else x.astype(jnp.uint8).view(wanted) if x.dtype == bool else x != 0
+    if "b" in (x.dtype.kind, wanted.kind):
+        return x if x.dtype == wanted else x.astype(jnp.uint8).view(wanted) if x.dtype.kind == "b" else x != 0
     if wanted.itemsize > x.dtype.itemsize:
         x = x.reshape(*x.shape[:-1], -1, wanted.itemsize // x.dtype.itemsize)
     made = lax.bitcast_convert_type(x, wanted)
@@ -39,7 +39,7 @@ def _in_float32(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 KERNELS: dict[str, Callable[..., Any]] = {
-    "negative": lambda x: x if x.dtype == bool else jnp.negative(x),
+    "negative": lambda x: jnp.negative(x),
     "abs": jnp.abs,
     "sign": jnp.sign,
     "exp": jnp.exp,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -22,10 +23,14 @@ def _traceable(graph: Graph) -> Any:
     return found
 
 
+def _run(run: Any, operands: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(run(operands))
+
+
 def branch(index: Any, *operands: Any, graphs: tuple[Graph, ...]) -> tuple[Any, ...]:
     """One of the graphs on the operands."""
     chosen = tf.clip_by_value(tf.cast(index, tf.int32), 0, len(graphs) - 1)
-    runs = [(lambda run=_traceable(graph): tuple(run(operands))) for graph in graphs]
+    runs = [functools.partial(_run, _traceable(graph), operands) for graph in graphs]
     return tuple(tf.switch_case(chosen, runs)) if graphs[0].outputs else ()
 
 
