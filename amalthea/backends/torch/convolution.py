@@ -1,4 +1,4 @@
-"""PyTorch kernels of the convolution primitives. Torch's are channels-first: a permuted view is channels-last memory."""
+"""PyTorch kernels of the convolution primitives: torch's, on permuted views, which are channels-last memory."""
 
 from __future__ import annotations
 

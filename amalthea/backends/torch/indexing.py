@@ -54,7 +54,7 @@ def dynamic_update_slice(x: Any, updates: Any, start_indices: Any) -> Any:
 def scatter_update(inputs: Any, indices: Any, updates: Any, reduction: str | None) -> Any:
     """A copy of the inputs with updates[i] written to, or combined with, the element or slice at indices[i]."""
     depth = indices.shape[-1]
-    leading, rest = inputs.shape[:depth], inputs.shape[depth:]
+    leading = inputs.shape[:depth]
     indices = indices.reshape(-1, depth)
     if not len(indices) or not inputs.numel():
         return inputs.clone()
