@@ -69,6 +69,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; the tables below say th
     from amalthea.initializers import Initializer as Initializer
     from amalthea.losses import Loss as Loss
     from amalthea.metrics import Metric as Metric
+    from amalthea.models.crossing_over import from_torch_state as from_torch_state
     from amalthea.models.model import Model as Model
     from amalthea.models.sequential import Sequential as Sequential
     from amalthea.nn.input_spec import InputSpec as InputSpec
@@ -127,6 +128,7 @@ _NAMES = {
     "amalthea.initializers": ("Initializer",),
     "amalthea.losses": ("Loss",),
     "amalthea.metrics": ("Metric",),
+    "amalthea.models.crossing_over": ("from_torch_state",),
     "amalthea.models.model": ("Model",),
     "amalthea.models.sequential": ("Sequential",),
     "amalthea.nn.input_spec": ("InputSpec",),

@@ -12,6 +12,7 @@ from typing import Any
 from amalthea.core.errors import ArgumentError, UnsupportedError, fail
 from amalthea.core.infer import abstract_call
 from amalthea.core.tensor import KerasTensor
+from amalthea.models.crossing_over import CrossingOver
 from amalthea.models.functional_config import functional_from_config
 from amalthea.models.summary import print_summary
 from amalthea.nn.calls import map_over_shapes
@@ -23,7 +24,7 @@ from amalthea.train.trainer import Trainer
 
 
 @public("keras.Model", "keras.models.Model")
-class Model(Trainer, Layer):  # type: ignore[override,misc,unused-ignore]
+class Model(CrossingOver, Trainer, Layer):  # type: ignore[override,misc,unused-ignore]
     """A network of layers with training, evaluation, prediction and saving. There are three ways to make one.
 
     *Functional*: call layers on `Input`s and name what goes in and comes out, `Model(inputs, outputs)`. *Sequential*:

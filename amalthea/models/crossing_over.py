@@ -1,0 +1,96 @@
+"""Models as objects of other frameworks, in one call each, and their weights back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from amalthea.core.errors import ArgumentError, fail
+
+
+class CrossingOver:
+    """The part of a model that other frameworks take; see `Model`."""
+
+    def to_torch(self) -> Any:
+        """The model as a `torch.nn.Module` with a copy of its weights.
+
+        Trainable variables are parameters and the others buffers, named by their paths, so torch's own optimizers train
+        it; `module.train()` and `module.eval()` say how layers like Dropout behave. `am.from_torch_state` copies the
+        weights back. Inputs are float tensors of the shapes that the model takes; gradients are the model's own.
+
+        Raises:
+            ValueError: if the model is not built.
+            ImportError: if PyTorch is not installed.
+        """
+        self._assert_built("to_torch")
+        from amalthea.backends.torch_module import Module
+
+        return Module(self, self.variables)  # type: ignore[attr-defined]
+
+    def to_jax(self) -> tuple[Callable[..., Any], dict[str, Any]]:
+        """The model as a pure function of its parameters, for `jax.jit`, `jax.grad` and optax.
+
+        Returns:
+            `(function, parameters)`. `function(parameters, *inputs, training=False)` gives the outputs, with
+            `training=True` a pair of the outputs and the parameters with what the call updated (moving statistics,
+            states of random numbers). `parameters` is a dict from the variables' paths to `jax.Array`s.
+
+        Raises:
+            ValueError: if the model is not built.
+            ImportError: if JAX is not installed.
+        """
+        self._assert_built("to_jax")
+        from amalthea.backends.jax_function import pure_function
+
+        return pure_function(self, self.variables)  # type: ignore[arg-type,attr-defined]
+
+    def to_tensorflow(self) -> Any:
+        """The model as a `tf.Module` with a copy of its weights as `tf.Variable`s.
+
+        `module(*inputs, training=False)` works under `tf.function` and `tf.GradientTape`.
+
+        Raises:
+            ValueError: if the model is not built.
+            ImportError: if TensorFlow is not installed.
+        """
+        self._assert_built("to_tensorflow")
+        from amalthea.backends.tensorflow_module import Module
+
+        return Module(self, self.variables)  # type: ignore[arg-type,attr-defined]
+
+    def _assert_built(self, where: str) -> None:
+        if not self.built:  # type: ignore[attr-defined]
+            fail(
+                ArgumentError,
+                "the model has no weights yet",
+                where=where,
+                received=f"model {self.name!r}, not built",  # type: ignore[attr-defined]
+                fix="call the model on a batch, or give it an Input, before",
+            )
+
+
+def from_torch_state(model: Any, module: Any) -> None:
+    """Copy the weights of a module that `model.to_torch()` made back into the model.
+
+    Args:
+        model: the model.
+        module: the `torch.nn.Module`, trained in the meantime.
+
+    Raises:
+        ValueError: if the module is another model's: names or shapes differ. Nothing is changed then.
+    """
+    from amalthea.backends.torch_module import read_state
+
+    values = read_state(module)
+    names = {v.path.replace(".", "_"): v for v in model.variables}
+    wrong = sorted({*names} ^ {*values}) or [n for n, v in names.items() if tuple(v.shape) != values[n].shape]
+    if wrong:
+        fail(
+            ArgumentError,
+            "the module does not hold this model's weights",
+            where="from_torch_state",
+            received=f"differences in {wrong[:3]}",
+            fix="pass the module that model.to_torch() returned",
+        )
+    for name, variable in names.items():
+        variable.assign(values[name])

@@ -1,0 +1,126 @@
+"""Models as modules of PyTorch and TensorFlow and functions of JAX: the same outputs, gradients and updates."""
+
+import numpy as np
+import pytest
+
+import amalthea as am
+from amalthea import layers as L
+
+rng = np.random.default_rng(2)
+X = rng.normal(size=(8, 6, 6, 2)).astype("float32")
+Y = rng.integers(0, 3, (8,)).astype("int32")
+
+
+def network():
+    am.utils.set_random_seed(4)
+    return am.Sequential(
+        [
+            L.Input((6, 6, 2)),
+            L.Conv2D(4, 3, activation="relu", name="conv"),
+            L.BatchNormalization(name="norm"),
+            L.MaxPooling2D(2),
+            L.Flatten(),
+            L.Dense(3, name="dense"),
+        ],
+        name="net.work",
+    )
+
+
+def reference(model):
+    """Outputs, gradients by path, and the values that training updates, from a tape."""
+    with am.GradientTape() as tape:
+        out = model(X, training=True)
+        loss = am.ops.mean(out**2)
+    grads = tape.gradient(loss, model.trainable_variables)
+    names = [v.path.replace(".", "_") for v in model.trainable_variables]
+    return out.numpy(), dict(zip(names, [g.numpy() for g in grads], strict=True))
+
+
+def close(got, want):
+    np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
+
+
+def test_a_torch_module_trains_with_torchs_optimizers_and_gives_its_weights_back():
+    torch = pytest.importorskip("torch")
+    model = network()
+    module = model.to_torch()
+    want_eval = model(X).numpy()
+    module.eval()
+    close(module(torch.tensor(X)).detach(), want_eval)
+    module.train()
+    out = module(torch.tensor(X))
+    want, gradients = reference(network())
+    close(out.detach(), want)
+    (out**2).mean().backward()
+    assert {name for name, _ in module.named_parameters()} == set(gradients)
+    for name, parameter in module.named_parameters():
+        close(parameter.grad, gradients[name])
+    optimizer = torch.optim.Adam(module.parameters(), lr=0.01)
+    losses = []
+    for _ in range(30):
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(module(torch.tensor(X)), torch.tensor(Y, dtype=torch.long))
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] / 2
+    am.from_torch_state(model, module)
+    module.eval()
+    close(model(X).numpy(), module(torch.tensor(X)).detach())
+    with pytest.raises(ValueError, match="does not hold this model's weights"):
+        am.from_torch_state(am.Sequential([L.Input((2,)), L.Dense(1)]), module)
+
+
+def test_gradients_reach_the_inputs_of_a_torch_module():
+    torch = pytest.importorskip("torch")
+    x = torch.tensor(X, requires_grad=True)
+    network().to_torch().eval()(x).sum().backward()
+    assert x.grad is not None and torch.isfinite(x.grad).all()
+
+
+def test_a_jax_function_is_pure_and_differentiable():
+    jax = pytest.importorskip("jax")
+    model = network()
+    function, parameters = model.to_jax()
+    close(jax.jit(function)(parameters, X), model(X).numpy())
+    want, gradients = reference(network())
+
+    def loss(parameters):
+        out, updated = function(parameters, X, training=True)
+        return (out**2).mean(), (out, updated)
+
+    (_, (out, updated)), found = jax.jit(jax.value_and_grad(loss, has_aux=True))(parameters)
+    close(out, want)
+    for name, gradient in gradients.items():
+        close(found[name], gradient)
+    moved = [name for name in parameters if "moving" in name]
+    assert moved and all(not np.allclose(updated[name], parameters[name]) for name in moved)
+    close(function(parameters, X), model(X).numpy())
+
+
+def test_a_tensorflow_module_works_under_its_tape_and_function():
+    tf = pytest.importorskip("tensorflow")
+    model = network()
+    module = model.to_tensorflow()
+    close(module(X).numpy(), model(X).numpy())
+    want, gradients = reference(network())
+
+    @tf.function
+    def step(x):
+        with tf.GradientTape() as tape:
+            out = module(x, training=True)
+            loss = tf.reduce_mean(out**2)
+        return out, tape.gradient(loss, module.trainable_variables)
+
+    out, found = step(tf.constant(X))
+    close(out.numpy(), want)
+    assert len(found) == len(gradients)
+    for variable, gradient in zip(module.trainable_variables, found, strict=True):
+        match = [g for g in gradients.values() if g.shape == tuple(variable.shape)]
+        assert any(np.allclose(gradient.numpy(), g, rtol=1e-4, atol=1e-5) for g in match)
+
+
+@pytest.mark.parametrize("engine", ["torch", "jax", "tensorflow"])
+def test_a_model_without_weights_is_refused(engine):
+    with pytest.raises(ValueError, match="no weights yet"):
+        getattr(am.Sequential([L.Dense(1)]), f"to_{engine}")()
