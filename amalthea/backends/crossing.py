@@ -78,7 +78,7 @@ class Crossing:
 
 
 def _compiled(graph: Graph, backend: Any) -> Program:
-    program: Program = backend.compile(graph.expand("primitive", keep=backend.kernels))
+    program: Program = backend.compile(graph.expand("primitive", keep=backend.composites))
     return program
 
 

@@ -31,6 +31,7 @@ class JaxBackend:
     name = "jax"
     array_type = type(jax.numpy.zeros(()))
     large = None
+    composites: tuple[str, ...] = ()
 
     def __init__(self) -> None:
         self.bare_kernels: dict[str, Callable[..., Any]] = {}

@@ -27,6 +27,6 @@ def traceable(graph: Graph) -> Run:
     found = _bodies.get(graph)
     if found is None:
         kernels = active.backend.bare_kernels  # type: ignore[attr-defined]
-        opened = graph if graph.level == "primitive" else graph.expand("primitive", keep=active.kernels)
+        opened = graph if graph.level == "primitive" else graph.expand("primitive", keep=active.backend.composites)
         found = _bodies[graph] = interpret(opened, kernels, "jax", jax.numpy.asarray)
     return found

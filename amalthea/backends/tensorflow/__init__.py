@@ -32,6 +32,7 @@ class TensorFlowBackend:
     name = "tensorflow"
     array_type = type(tf.zeros(()))
     large = None
+    composites: tuple[str, ...] = ()
 
     def __init__(self) -> None:
         self.xla = False

@@ -18,7 +18,7 @@ _bodies: weakref.WeakKeyDictionary[Graph, Any] = weakref.WeakKeyDictionary()
 def _traceable(graph: Graph) -> Any:
     found = _bodies.get(graph)
     if found is None:
-        opened = graph if graph.level == "primitive" else graph.expand("primitive", keep=active.kernels)
+        opened = graph if graph.level == "primitive" else graph.expand("primitive", keep=active.backend.composites)
         found = _bodies[graph] = active.backend.interpret(opened)
     return found
 

@@ -31,6 +31,7 @@ class TorchBackend:
     name = "torch"
     array_type = torch.Tensor
     large = None
+    composites: tuple[str, ...] = ()
 
     def __init__(self) -> None:
         self.bare_kernels: dict[str, Callable[..., Any]] = {}

@@ -17,7 +17,7 @@ _programs: weakref.WeakKeyDictionary[Graph, Any] = weakref.WeakKeyDictionary()
 def _program(graph: Graph) -> Any:
     found = _programs.get(graph)
     if found is None:
-        opened = graph if graph.level == "primitive" else graph.expand("primitive", keep=active.kernels)
+        opened = graph if graph.level == "primitive" else graph.expand("primitive", keep=active.backend.composites)
         found = _programs[graph] = active.backend.compile(opened)
     return found
 
