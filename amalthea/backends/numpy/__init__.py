@@ -24,7 +24,7 @@ class NumpyBackend:
     name = "numpy"
     array_type = np.ndarray
     large: int | None = None
-    composites: Collection[str] = ()
+    composites: Collection[str] = ("threefry2x32",)
 
     def __init__(self) -> None:
         self.bare_kernels: dict[str, Callable[..., Any]] = {}

@@ -31,7 +31,7 @@ class TorchBackend:
     name = "torch"
     array_type = torch.Tensor
     large = None
-    composites: tuple[str, ...] = ()
+    composites: tuple[str, ...] = ("threefry2x32",)
 
     def __init__(self) -> None:
         self.bare_kernels: dict[str, Callable[..., Any]] = {}
