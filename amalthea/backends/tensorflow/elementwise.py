@@ -63,6 +63,26 @@ def mod(x1: Any, x2: Any) -> Any:
     return tf.where(far, tf.where(tf.equal(x1 < 0, x2 < 0) | tf.equal(x1, 0), x1, x2), made)
 
 
+def _unsigned64(quotient: bool, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Division of unsigned 64-bit integers by signed arithmetic: halve, divide, double, and put right by one."""
+
+    def run(x1: Any, x2: Any) -> Any:
+        if x1.dtype != tf.uint64:
+            return function(x1, x2)
+        x, y = tf.bitcast(x1, tf.int64), tf.bitcast(x2, tf.int64)
+        low = tf.constant(tf.int64.min, tf.int64)
+        safe = tf.where(y > 0, y, tf.ones_like(y))
+        half = tf.bitwise.bitwise_and(tf.bitwise.right_shift(x, tf.ones_like(x)), tf.bitwise.invert(low))
+        q = (half // safe) * 2
+        q = q + tf.cast(tf.bitwise.bitwise_xor(x - q * safe, low) >= tf.bitwise.bitwise_xor(safe, low), tf.int64)
+        over = tf.bitwise.bitwise_xor(x, low) >= tf.bitwise.bitwise_xor(y, low)
+        q = tf.where(y < 0, tf.cast(over, tf.int64), q)
+        made = q if quotient else x - q * y
+        return tf.bitcast(tf.where(tf.equal(y, 0), tf.zeros_like(made), made), tf.uint64)
+
+    return run
+
+
 def _compared(function: Callable[..., Any]) -> Callable[..., Any]:
     """Comparisons: bools as numbers, and unsigned 64-bit integers with the highest bit flipped as signed ones."""
 
@@ -113,8 +133,8 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "subtract": widened(tf.math.subtract),
     "multiply": _logical(widened(tf.math.multiply), tf.logical_and),
     "divide": tf.math.divide,
-    "floor_divide": widened(_divided(tf.math.floordiv)),
-    "mod": widened(_divided(mod)),
+    "floor_divide": _unsigned64(True, widened(_divided(tf.math.floordiv))),
+    "mod": _unsigned64(False, widened(_divided(mod))),
     "power": widened(tf.math.pow),
     "maximum": _logical(widened(tf.math.maximum), tf.logical_or),
     "minimum": _logical(widened(tf.math.minimum), tf.logical_and),

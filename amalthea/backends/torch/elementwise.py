@@ -53,6 +53,25 @@ def mod(x1: Any, x2: Any) -> Any:
     return torch.where(x2 == 0, torch.zeros_like(x1), torch.remainder(x1, safe))
 
 
+def _unsigned64(quotient: bool, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Division of unsigned 64-bit integers by signed arithmetic: halve, divide, double, and put right by one."""
+
+    def run(x1: Any, x2: Any) -> Any:
+        if x1.dtype != torch.uint64:
+            return function(x1, x2)
+        x, y = torch.broadcast_tensors(x1.view(torch.int64), x2.view(torch.int64))
+        low = torch.iinfo(torch.int64).min
+        safe = torch.where(y > 0, y, torch.ones_like(y))
+        q = torch.div((x >> 1) & ~low, safe, rounding_mode="floor") << 1
+        q = q + (((x - q * safe) ^ low) >= (safe ^ low)).to(torch.int64)
+        q = torch.where(y < 0, ((x ^ low) >= (y ^ low)).to(torch.int64), q)
+        q = torch.where(y == 0, torch.zeros_like(q), q)
+        made = q if quotient else torch.where(y == 0, torch.zeros_like(q), x - q * y)
+        return made.view(torch.uint64)
+
+    return run
+
+
 def _compared(function: Callable[..., Any]) -> Callable[..., Any]:
     """Comparisons of unsigned 64-bit integers: with the highest bit flipped they are in the order of signed ones."""
 
@@ -87,10 +106,6 @@ def where(condition: Any, x1: Any, x2: Any) -> Any:
     return torch.where(condition, x1, x2)
 
 
-def _shift(function: Callable[..., Any]) -> Callable[..., Any]:
-    return signed(function)
-
-
 def sign(x: Any) -> Any:
     """-1, 0 or 1; NaN stays."""
     made = torch.sign(x)
@@ -121,8 +136,8 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "subtract": signed(torch.sub),
     "multiply": _logical(signed(torch.mul), torch.logical_and),
     "divide": torch.true_divide,
-    "floor_divide": signed(floor_divide),
-    "mod": signed(mod),
+    "floor_divide": _unsigned64(True, signed(floor_divide)),
+    "mod": _unsigned64(False, signed(mod)),
     "power": signed(torch.pow),
     "maximum": _logical(_picked(torch.maximum), torch.logical_or),
     "minimum": _logical(_picked(torch.minimum), torch.logical_and),
@@ -133,8 +148,8 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "bitwise_and": signed(torch.bitwise_and),
     "bitwise_or": signed(torch.bitwise_or),
     "bitwise_xor": signed(torch.bitwise_xor),
-    "left_shift": _shift(torch.bitwise_left_shift),
-    "right_shift": _shift(torch.bitwise_right_shift),
+    "left_shift": signed(torch.bitwise_left_shift),
+    "right_shift": signed(torch.bitwise_right_shift),
     "where": where,
     "cast": cast,
     "view": view,
