@@ -106,6 +106,15 @@ def where(condition: Any, x1: Any, x2: Any) -> Any:
     return torch.where(condition, x1, x2)
 
 
+def right_shift(x: Any, n: Any) -> Any:
+    """Shift to the right; zeros come in on the left of unsigned numbers."""
+    if x.dtype != torch.uint64:
+        return signed(torch.bitwise_right_shift)(x, n)
+    x, n = x.view(torch.int64), n.to(torch.int64)
+    half = (x >> 1) & torch.iinfo(torch.int64).max
+    return torch.where(n == 0, x, half >> (n - 1).clamp(min=0)).view(torch.uint64)
+
+
 def sign(x: Any) -> Any:
     """-1, 0 or 1; NaN stays."""
     made = torch.sign(x)
@@ -149,7 +158,7 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "bitwise_or": signed(torch.bitwise_or),
     "bitwise_xor": signed(torch.bitwise_xor),
     "left_shift": signed(torch.bitwise_left_shift),
-    "right_shift": signed(torch.bitwise_right_shift),
+    "right_shift": right_shift,
     "where": where,
     "cast": cast,
     "view": view,
