@@ -73,6 +73,21 @@ class _Active:
 active = _Active()
 
 
+_owners: dict[type, Backend] = {}
+"""The backends loaded so far by the type of their arrays; of several with one type the first."""
+
+
+def to_numpy(array: Any) -> np.ndarray:
+    """An array of any backend as NumPy, without a copy where none is needed."""
+    return _owners.get(type(array), active.backend).to_numpy(array)
+
+
+def moved(array: Any) -> Any:
+    """An array of another backend, or of none, on the active one."""
+    owner = _owners.get(type(array))
+    return active.backend.to_array(array if owner is None else owner.to_numpy(array))
+
+
 def _choose() -> None:
     """The backend that is asked for, or else the default; NumPy, with a warning, where that cannot run."""
     asked = config.preferred_backend()
@@ -130,6 +145,7 @@ def set_backend(name: str) -> None:
         )
     chosen: Backend = importlib.import_module(f"amalthea.backends.{name}").BACKEND
     active.backend, active.array_type = chosen, chosen.array_type
+    _owners.setdefault(chosen.array_type, chosen)
     active.kernels, active.large = chosen.kernels, chosen.large
 
 

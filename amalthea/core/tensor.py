@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from amalthea.core import dtypes
-from amalthea.core.backend import active
+from amalthea.core.backend import active, moved, to_numpy
 from amalthea.core.context import context, is_tracing
 from amalthea.core.errors import ArgumentError, DTypeError, TraceError, fail, user_line
 from amalthea.core.numpy_protocol import NumPyProtocol
@@ -118,13 +118,11 @@ class Tensor(Operand):
         return active.backend.devices()[0]
 
     def numpy(self) -> np.ndarray:
-        """The values as a NumPy array (read-only where the memory is shared)."""
+        """The values as a NumPy array that cannot be written to: it may share the tensor's memory."""
         array = self._array
-        if type(array) is np.ndarray:
-            view = array.view()
-            view.flags.writeable = False
-            return view
-        return active.backend.to_numpy(array)
+        view = (array if type(array) is np.ndarray else to_numpy(array)).view()
+        view.flags.writeable = False
+        return view
 
     def item(self, *place: Any) -> Any:
         """One element as a Python number: the only one (else ArgumentError), or the one at a place, `x.item(1, 2)`."""
@@ -364,7 +362,7 @@ def is_symbolic(x: Any) -> bool:
 def array_of(tensor: Tensor) -> Any:
     """The tensor's array on the active backend (moved there if another backend made it)."""
     array = tensor._array
-    return array if type(array) is active.array_type else active.backend.to_array(array)
+    return array if type(array) is active.array_type else moved(array)
 
 
 def as_tensor(x: Any, dtype: Any = None) -> Tensor:

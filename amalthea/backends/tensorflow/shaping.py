@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 Ints = tuple[int, ...]
@@ -12,7 +13,7 @@ Ints = tuple[int, ...]
 
 def constant_pad(x: Any, low: Ints, high: Ints, interior: Ints, value: float) -> Any:
     """`low` and `high` elements before and after each axis, and `interior` ones between any two elements."""
-    fill = tf.cast(value, x.dtype)
+    fill = tf.cast(tf.constant(np.array(value)), x.dtype)  # TensorFlow keeps one constant for 0.0 and -0.0
     for axis, between in enumerate(interior):
         size = x.shape[axis]
         if between and size > 1:
