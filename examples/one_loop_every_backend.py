@@ -2,8 +2,8 @@
 
 A generator learns to put points on a ring and a discriminator to tell them from true ones. The discriminator pays a
 penalty for large outputs besides its loss, gradients are clipped by their global norm, and the generator waits in steps
-in which the discriminator is behind. Without names, all installed backends run; the curves are printed side by side and,
-with matplotlib, drawn to `one-loop-every-backend.png`.
+in which the discriminator is behind. Without names, all installed backends run; the curves are printed side by side,
+and with matplotlib drawn to `one-loop-every-backend.png`.
 """
 
 from __future__ import annotations
