@@ -4,7 +4,7 @@
 # Each makes .venv and installs what it needs the first time; later runs start at once.
 # Use another interpreter with:  make test PYTHON=python3.13
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types pytest reference bench clean
+.PHONY: help demo test lint types pytest reference engines bench clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -42,6 +42,13 @@ pytest: $(VENV)/test.stamp
 reference: $(VENV)/test.stamp
 	AMALTHEA_BACKEND=numpy $(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) tests/core tests/ops tests/train
 
+# What depends on the backend, on the other engines: every op, the core, training and saving.
+engines: $(VENV)/engines.stamp
+	$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) tests/backends
+	set -e; for engine in jax torch tensorflow; do \
+		AMALTHEA_BACKEND=$$engine TF_CPP_MIN_LOG_LEVEL=3 $(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) \
+			tests/core tests/ops tests/train tests/saving; done
+
 bench: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks core
 
@@ -59,6 +66,11 @@ $(VENV)/created.stamp:
 # Installed again when pyproject.toml changes. The package itself is installed editable.
 $(VENV)/demo.stamp: pyproject.toml $(VENV)/created.stamp
 	$(PIP) --editable '.[datasets,plot]'
+	@touch $@
+
+# The build of PyTorch for processors alone, as its other builds bring gigabytes.
+$(VENV)/engines.stamp: $(VENV)/test.stamp
+	$(PIP) torch==2.13.0 'tensorflow-cpu==2.21.*'
 	@touch $@
 
 $(VENV)/test.stamp: pyproject.toml $(VENV)/created.stamp
