@@ -36,7 +36,7 @@ types: $(VENV)/test.stamp
 	$(BIN)/mypy
 
 pytest: $(VENV)/test.stamp
-	$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS)
+	$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) --ignore tests/engines
 
 # What depends on the backend once more, on the one that the native compiler is compared with.
 reference: $(VENV)/test.stamp
@@ -44,7 +44,7 @@ reference: $(VENV)/test.stamp
 
 # What depends on the backend, on the other engines: every op, the core, training and saving.
 engines: $(VENV)/engines.stamp
-	$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) tests/backends
+	TF_CPP_MIN_LOG_LEVEL=3 $(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) tests/engines
 	set -e; for engine in jax torch tensorflow; do \
 		AMALTHEA_BACKEND=$$engine TF_CPP_MIN_LOG_LEVEL=3 $(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) \
 			tests/core tests/ops tests/train tests/saving; done
