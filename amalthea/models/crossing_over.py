@@ -16,16 +16,21 @@ class CrossingOver:
 
         Trainable variables are parameters and the others buffers, named by their paths, so torch's own optimizers train
         it; `module.train()` and `module.eval()` say how layers like Dropout behave. `am.from_torch_state` copies the
-        weights back. Inputs are float tensors of the shapes that the model takes; gradients are the model's own.
+        weights back. Inputs are tensors of the shapes that the model takes; gradients are the model's own.
 
         Raises:
             ValueError: if the model is not built.
             ImportError: if PyTorch is not installed.
+
+        >>> import torch
+        >>> model = am.Sequential([am.Input((3,)), am.layers.Dense(2)])
+        >>> model.to_torch()(torch.ones(4, 3)).shape
+        torch.Size([4, 2])
         """
         self._assert_built("to_torch")
         from amalthea.backends.torch_module import Module
 
-        return Module(self, self.variables)  # type: ignore[attr-defined]
+        return Module(self, self.variables)  # type: ignore[arg-type,attr-defined]
 
     def to_jax(self) -> tuple[Callable[..., Any], dict[str, Any]]:
         """The model as a pure function of its parameters, for `jax.jit`, `jax.grad` and optax.
@@ -38,6 +43,11 @@ class CrossingOver:
         Raises:
             ValueError: if the model is not built.
             ImportError: if JAX is not installed.
+
+        >>> import jax
+        >>> function, parameters = am.Sequential([am.Input((3,)), am.layers.Dense(2)]).to_jax()
+        >>> jax.jit(function)(parameters, np.ones((4, 3), "float32")).shape
+        (4, 2)
         """
         self._assert_built("to_jax")
         from amalthea.backends.jax_function import pure_function
@@ -52,6 +62,10 @@ class CrossingOver:
         Raises:
             ValueError: if the model is not built.
             ImportError: if TensorFlow is not installed.
+
+        >>> module = am.Sequential([am.Input((3,)), am.layers.Dense(2)]).to_tensorflow()
+        >>> tuple(module(np.ones((4, 3), "float32")).shape)
+        (4, 2)
         """
         self._assert_built("to_tensorflow")
         from amalthea.backends.tensorflow_module import Module
@@ -78,6 +92,10 @@ def from_torch_state(model: Any, module: Any) -> None:
 
     Raises:
         ValueError: if the module is another model's: names or shapes differ. Nothing is changed then.
+
+    >>> model = am.Sequential([am.Input((3,)), am.layers.Dense(2)])
+    >>> module = model.to_torch()
+    >>> am.from_torch_state(model, module)
     """
     from amalthea.backends.torch_module import read_state
 
