@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import difflib
 import importlib
+import importlib.util
+import os
 import pkgutil
 import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -52,7 +54,13 @@ class Backend(Protocol):
         """A program that calls kernel after kernel: slower than a compiled one, and made at once."""
 
     def devices(self) -> list[str]:
-        """The names of the devices it can use, e.g. ["cpu:0"]."""
+        """The names of the devices it can use, e.g. ["cpu:0"]; the first is where arrays are made."""
+
+    def device_of(self, array: Any) -> str:
+        """The name of the device that holds an array."""
+
+    def on(self, device: str) -> contextlib.AbstractContextManager[Any]:
+        """A context in which arrays are made on the named device, one of `devices()`."""
 
 
 class _Active:
@@ -77,9 +85,14 @@ _owners: dict[type, Backend] = {}
 """The backends loaded so far by the type of their arrays; of several with one type the first."""
 
 
+def owner_of(array: Any) -> Backend:
+    """The backend that made an array; the active one where that is not known."""
+    return _owners.get(type(array), active.backend)
+
+
 def to_numpy(array: Any) -> np.ndarray:
     """An array of any backend as NumPy, without a copy where none is needed."""
-    return _owners.get(type(array), active.backend).to_numpy(array)
+    return owner_of(array).to_numpy(array)
 
 
 def moved(array: Any) -> Any:
@@ -92,12 +105,28 @@ def _choose() -> None:
     """The backend that is asked for, or else the default; NumPy, with a warning, where that cannot run."""
     asked = config.preferred_backend()
     try:
-        set_backend(asked or DEFAULT)
+        set_backend(asked or _with_accelerator() or DEFAULT)
     except ImportError as error:
         if asked:
             raise
         warnings.warn(f"{error} The numpy backend computes meanwhile, more slowly.", stacklevel=4)
         set_backend("numpy")
+
+
+DRIVERS = ("/proc/driver/nvidia/version", "/dev/kfd")
+"""Files that are there where a graphics processor of NVIDIA or AMD can compute."""
+
+
+def _with_accelerator() -> str | None:
+    """An installed engine that can reach an accelerator of this machine; none is imported where there is no driver."""
+    if not any(os.path.exists(path) for path in DRIVERS):
+        return None
+    for name in ("jax", "torch"):
+        if importlib.util.find_spec(name) is not None:
+            found = importlib.import_module(f"amalthea.backends.{name}").BACKEND
+            if not found.devices()[0].startswith("cpu"):
+                return name
+    return None
 
 
 def names() -> list[str]:

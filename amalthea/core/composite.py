@@ -58,7 +58,8 @@ class Composite(Op):
                 if ready is args:
                     ready = list(args)
                 ready[i] = read()  # type: ignore[index]
-            if active.large is not None and ready[i]._array.size >= active.large:
+            array: Any = ready[i]._array
+            if active.large is not None and type(array) is active.array_type and array.size >= active.large:
                 return None
         for name in kwargs:
             if name in self.tensors and type(kwargs[name]) is not Tensor:

@@ -44,6 +44,7 @@ def device(name: str) -> Iterator[None]:
         )
     before = context.enter(device=wanted)
     try:
-        yield
+        with active.backend.on(wanted):
+            yield
     finally:
         context.restore(before)

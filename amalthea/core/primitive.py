@@ -134,7 +134,7 @@ class Primitive(Op):
             self.plans[tuple(key)] = plan
         if plan.casts is not None:
             inputs = self.cast(inputs, plan.casts)
-            arrays = [x._array for x in inputs]
+            arrays = [array_of(x) for x in inputs]
         try:
             kernel = active.kernels[self.name]
         except KeyError:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from amalthea.core import dtypes
-from amalthea.core.backend import active, moved, to_numpy
+from amalthea.core.backend import active, moved, owner_of, to_numpy
 from amalthea.core.context import context, is_tracing
 from amalthea.core.errors import ArgumentError, DTypeError, TraceError, fail, user_line
 from amalthea.core.numpy_protocol import NumPyProtocol
@@ -115,7 +115,7 @@ class Tensor(Operand):
     @property
     def device(self) -> str:
         """The device that holds it, e.g. "cpu:0"."""
-        return active.backend.devices()[0]
+        return owner_of(self._array).device_of(self._array)
 
     def numpy(self) -> np.ndarray:
         """The values as a NumPy array that cannot be written to: it may share the tensor's memory."""

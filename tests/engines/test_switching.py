@@ -99,3 +99,16 @@ def test_arrays_of_other_frameworks_are_taken_and_loaders_fed_to_fit():
             dataset = tf.data.Dataset.from_tensor_slices((X[:64], Y[:64])).batch(16)
             losses = [network().fit(data, verbose=0).history["loss"][0] for data in (loader, dataset)]
             np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
+
+
+def test_a_tensor_of_one_backend_is_taken_by_ops_of_another():
+    for first in BACKENDS:
+        for second in BACKENDS:
+            with am.backend_scope(first):
+                x = am.ops.ones((2, 3))
+            with am.backend_scope(second):
+                assert (x + 1).numpy().sum() == 12 and am.ops.softmax(x).numpy().sum() == pytest.approx(2)
+                with am.GradientTape() as tape:
+                    tape.watch(x)
+                    y = am.ops.sum(x * 2.0)
+                np.testing.assert_array_equal(tape.gradient(y, x).numpy(), np.full((2, 3), 2.0))

@@ -6,6 +6,7 @@ same on every backend.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import pkgutil
 from collections.abc import Callable, Sequence
@@ -65,7 +66,18 @@ class JaxBackend:
 
     def devices(self) -> list[str]:
         """All that JAX can use, e.g. ["gpu:0", "cpu:0"]."""
-        return [f"{device.platform}:{device.id}" for device in jax.devices()]
+        found = [*jax.devices(), *(jax.devices("cpu") if jax.default_backend() != "cpu" else [])]
+        return [f"{device.platform}:{device.id}" for device in found]
+
+    def device_of(self, array: Any) -> str:
+        """The name of the (first) device that holds an array."""
+        device = next(iter(array.devices()))
+        return f"{device.platform}:{device.id}"
+
+    def on(self, device: str) -> contextlib.AbstractContextManager[Any]:
+        """A context in which arrays are made on the named device."""
+        kind, _, number = device.partition(":")
+        return jax.default_device(jax.devices(kind)[int(number)])  # type: ignore[no-any-return]
 
 
 BACKEND = JaxBackend()

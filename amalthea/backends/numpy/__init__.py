@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import pkgutil
 from collections.abc import Callable, Collection, Sequence
@@ -60,6 +61,14 @@ class NumpyBackend:
     def devices(self) -> list[str]:
         """NumPy computes on the CPU."""
         return ["cpu:0"]
+
+    def device_of(self, array: Any) -> str:
+        """The CPU."""
+        return "cpu:0"
+
+    def on(self, device: str) -> contextlib.AbstractContextManager[Any]:
+        """Nothing to choose."""
+        return contextlib.nullcontext()
 
 
 BACKEND = NumpyBackend()

@@ -5,6 +5,7 @@ Install it with `pip install amalthea[tensorflow]`.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import pkgutil
 from collections.abc import Callable, Sequence
@@ -72,6 +73,14 @@ class TensorFlowBackend:
         """All that TensorFlow can use, e.g. ["gpu:0", "cpu:0"]."""
         found = [device.name.removeprefix("/physical_device:").lower() for device in tf.config.list_physical_devices()]
         return sorted(found, key=lambda name: name.startswith("cpu"))
+
+    def device_of(self, array: Any) -> str:
+        """The name of the device that holds a tensor."""
+        return array.device.rpartition("device:")[2].lower() or "cpu:0"
+
+    def on(self, device: str) -> contextlib.AbstractContextManager[Any]:
+        """A context in which tensors are made on the named device."""
+        return tf.device(f"/{device}")  # type: ignore[no-any-return]
 
 
 BACKEND = TensorFlowBackend()

@@ -5,9 +5,10 @@ Install it with `pip install amalthea[torch]`.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import pkgutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ try:
 except ImportError as error:
     raise missing_engine("torch", "torch") from error
 
+from amalthea.backends.torch import types
 from amalthea.backends.torch.types import to_torch
 
 
@@ -44,9 +46,9 @@ class TorchBackend:
         """A torch tensor of the value, in the dtype if one is given; other engines' arrays come by DLPack."""
         wanted = None if dtype is None else to_torch(dtypes.from_numpy(dtype))
         if isinstance(value, torch.Tensor):
-            return value.detach().to(wanted)
+            return value.detach().to(types.device, wanted)
         if hasattr(value, "__dlpack__") and not isinstance(value, (np.ndarray, np.generic)):
-            return torch.from_dlpack(value).to(wanted)
+            return torch.from_dlpack(value).to(types.device, wanted)
         array = np.asarray(value)
         kind = dtypes.from_numpy(array.dtype)
         if array.dtype.kind == "V":  # bfloat16 and float8 of ml_dtypes: the same bits
@@ -56,7 +58,7 @@ class TorchBackend:
             made = torch.from_numpy(
                 array if array.flags.writeable and all(s >= 0 for s in array.strides) else array.copy()
             )
-        return made.to(wanted)
+        return made.to(types.device, wanted)
 
     def to_numpy(self, array: Any) -> np.ndarray:
         """The tensor as NumPy; on the CPU without a copy."""
@@ -83,6 +85,20 @@ class TorchBackend:
         """All that torch can use, e.g. ["gpu:0", "cpu:0"]."""
         found = [f"gpu:{i}" for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
         return [*found, "cpu:0"]
+
+    def device_of(self, array: Any) -> str:
+        """The name of the device that holds a tensor."""
+        kind = "gpu" if array.device.type == "cuda" else array.device.type
+        return f"{kind}:{array.device.index or 0}"
+
+    @contextlib.contextmanager
+    def on(self, device: str) -> Iterator[None]:
+        """A context in which tensors are made on the named device."""
+        before, types.device = types.device, torch.device(device.replace("gpu", "cuda") if "gpu" in device else "cpu")
+        try:
+            yield
+        finally:
+            types.device = before
 
 
 BACKEND = TorchBackend()

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from amalthea.backends.torch import types
 from amalthea.backends.torch.types import to_torch
 from amalthea.core import dtypes
 
@@ -46,5 +47,5 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "constant_pad": constant_pad,
     "flip": lambda x, axis: torch.flip(x, axis),
     "strided_slice": strided_slice,
-    "iota": lambda size, dtype: torch.arange(size).to(to_torch(dtypes.standardize(dtype))),
+    "iota": lambda size, dtype: torch.arange(size, device=types.device).to(to_torch(dtypes.standardize(dtype))),
 }

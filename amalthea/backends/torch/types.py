@@ -10,6 +10,9 @@ import torch
 
 from amalthea.core.dtypes import DType
 
+device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+"""Where tensors are made."""
+
 UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)
 HALF = (torch.float16, torch.bfloat16)
 
