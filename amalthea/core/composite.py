@@ -58,8 +58,8 @@ class Composite(Op):
                 if ready is args:
                     ready = list(args)
                 ready[i] = read()  # type: ignore[index]
-            array: Any = ready[i]._array
-            if active.large is not None and type(array) is active.array_type and array.size >= active.large:
+            own = type(ready[i]._array) is active.array_type
+            if active.large is not None and own and ready[i]._array.size >= active.large:
                 return None
         for name in kwargs:
             if name in self.tensors and type(kwargs[name]) is not Tensor:
