@@ -38,6 +38,9 @@ def _cast_gradient(g: Tensor, out: Tensor, x: Tensor, dtype: Any) -> Tensor | No
 def cast(x: Tensor, dtype: Any) -> Tensor:
     """x in another dtype. Floating values go to integers towards zero, and to bool by being nonzero.
 
+    What an integer dtype cannot hold becomes its nearest end and NaN 0, on `native`, `numpy` and `jax`; PyTorch and
+    TensorFlow leave it open.
+
     The gradient passes between floating dtypes and is none through integers and bools.
 
     >>> import amalthea as am

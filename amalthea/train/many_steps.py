@@ -63,14 +63,18 @@ class ManySteps:
     def loop(self, rows: Rows) -> _Loop | None:
         """The loop for batches of these arrays; None where one by one is better.
 
-        That is so for a pass with a single full batch, and for arrays that are not contiguous, which would be copied
-        at each call.
+        That is so for a pass with a single full batch, and for arrays that a program cannot read as they lie: those
+        that are not contiguous, or of the other byte order, would be copied at each call.
         """
         adapter = rows.adapter
-        leaves = [leaf for leaf in tree.flatten(adapter.data) if leaf is not None]
-        if adapter.samples < 2 * adapter.batch_size or not all(leaf.flags.c_contiguous for leaf in leaves):
+        leaves = tree.flatten(adapter.data)
+        readable = all(x is None or (x.flags.c_contiguous and x.dtype.isnative) for x in leaves)
+        if adapter.samples < 2 * adapter.batch_size or not readable:
             return None
-        key = (active.backend.name, config.floatx(), adapter.batch_size, *((x.shape, x.dtype) for x in leaves))
+        # One loop serves arrays of the same form: the same containers and names around them, the same shapes, dtypes
+        # and absent parts, and the same batches.
+        arrays = tuple([None if x is None else (x.shape, x.dtype) for x in leaves])
+        key = (active.backend.name, config.floatx(), adapter.batch_size, tree.form(adapter.data), arrays)
         found = self._loops.get(key)
         if found is None or not found.current():
             first = to_batch(adapter.first(), adapter.where)

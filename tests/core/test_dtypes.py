@@ -103,3 +103,16 @@ def test_the_sign_of_a_zero_among_the_attributes_survives():
         for value in (0.0, -0.0, 0.0):
             result = call(padded(value))(as_tensor([1.0])).numpy()
             assert np.signbit(result).tolist() == [False, value.hex().startswith("-")]
+
+
+def test_casts_to_integers_end_at_the_ends_of_the_range_eagerly_and_compiled():
+    from amalthea import ops
+    from amalthea.core.function import function
+    from amalthea.core.tensor import as_tensor
+
+    x = as_tensor(np.array([-1.0, 300.0, np.inf, 3e9, np.nan, -np.inf, 2.0**31], "float32"))
+    for dtype in ("int8", "uint8", "int32", "uint32", "int64"):
+        info = np.iinfo(dtype)
+        want = [min(max(v, info.min), info.max) for v in (-1, 300, info.max, 3_000_000_000)] + [0, info.min]
+        for run in (lambda x, dtype=dtype: ops.cast(x, dtype), function(lambda x, dtype=dtype: ops.cast(x, dtype))):
+            assert run(x).numpy().tolist()[:6] == want

@@ -179,3 +179,37 @@ def test_the_data_is_not_copied():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < x.nbytes / 4
+
+
+def test_the_same_arrays_in_a_list_and_by_names():
+    def make():
+        am.utils.set_random_seed(0)
+        z, a = L.Input((3,), name="z"), L.Input((3,), name="a")
+        model = am.Model([z, a], L.Dense(1, name="d")(z * 2.0 + L.Dense(3, name="e")(a)))
+        model.compile("sgd", "mse")
+        return model
+
+    z, a = X[:, :3].copy(), X[:, 3:].copy()
+    y = z.sum(1, keepdims=True)
+    model = make()
+    first = model.evaluate([z, a], y, batch_size=8, verbose=0)
+    np.testing.assert_allclose(model.evaluate({"z": z, "a": a}, y, batch_size=8, verbose=0), first, rtol=1e-6)
+    by_list, by_name = (m.predict(x, batch_size=8, verbose=0) for m, x in ((model, [z, a]), (model, {"a": a, "z": z})))
+    np.testing.assert_array_equal(by_list, by_name)
+
+
+def test_weights_in_the_place_of_targets_are_another_loop():
+    model = am.Sequential([L.Input((6,)), L.Dense(1)])
+    model.compile("sgd", "mse")
+    weights = np.linspace(0, 1, 53).astype("float32")
+    plain = model.evaluate(X, weights, batch_size=8, verbose=0)
+    model.evaluate(X, X[:, 0].copy(), sample_weight=weights, batch_size=8, verbose=0)
+    assert model.evaluate(X, weights, batch_size=8, verbose=0) == plain
+
+
+@pytest.mark.parametrize("dtype", [">f4", ">f8", ">i4"])
+def test_arrays_of_the_other_byte_order(dtype):
+    x = (X * 3).astype(dtype)
+    (many, _), (single, _) = both_ways(classifier, x, Y.astype(">i4"), batch_size=8)
+    with_native = both_ways(classifier, x.astype(x.dtype.newbyteorder("=")), Y, batch_size=8)[0][0]
+    assert many == single == with_native

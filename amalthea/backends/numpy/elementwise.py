@@ -14,9 +14,21 @@ from amalthea.core import dtypes
 
 
 def cast(x: np.ndarray, dtype: str) -> np.ndarray:
-    """Convert to a dtype; floating values turn into integers towards zero, and into bool by being nonzero."""
+    """Convert to a dtype; floating values turn into integers towards zero, and into bool by being nonzero.
+
+    What an integer dtype cannot hold becomes its least or greatest number, and NaN 0, as compiled code has it.
+    """
+    wanted = dtypes.to_numpy(dtype)
     with np.errstate(invalid="ignore", over="ignore"):
-        return x.astype(dtypes.to_numpy(dtype))
+        made = x.astype(wanted)
+        if wanted.kind not in "iu" or x.dtype.kind in "iub" or not x.size:
+            return made
+        info = np.iinfo(wanted)
+        low, high = float(info.min), float(info.max)  # the greatest may round up, to what is not held any more
+        if x.min() > low and x.max() < high:
+            return made
+        made = np.where(x >= high, info.max, np.where(x <= low, info.min, made))
+        return np.where(x != x, 0, made).astype(wanted)
 
 
 def view(x: np.ndarray, dtype: str) -> np.ndarray:
