@@ -92,6 +92,7 @@ class Fusion:
         self.place: dict[Value, int] = {}  # of each stored value: the step that makes it
         self.arrays: dict[int, set[Value]] = {}  # of each loop kernel: the larger ones that it goes along
         self.steps: list[Step] = []
+        self.begin = 0  # the first step that what is planned now may join
         self.checked: set[tuple[Value, tuple[int, ...]]] = set()
         self.handed: set[Value] = set()  # what other steps than loop kernels read
 
@@ -107,20 +108,42 @@ class Fusion:
                     self._store_last(node)
         for node in reversed(self.graph.nodes):
             self._settle_alias(node)
-        for node in self._ordered():
+        guards = self._guards()
+        for node in guards:
+            self._plan(node)
+        # Before anything else is computed, or written in place, all indices are looked at.
+        for node in self.graph.nodes:
             self._check(node)
-            if not self._is_loop(node):
-                self._add(NodeStep(node), node.outputs)
-                continue
-            for value in node.outputs:
-                if value in self.stored and value not in self.aliases:
-                    self._place(value)
+        self.begin = len(self.steps) if self.checked else 0
+        for node in self._ordered(guards):
+            self._plan(node)
         self.handed = {memory for memory, _ in self.checked}
         self.handed |= {self._memory(v) for n in self.graph.nodes if not self._is_loop(n) for v in memory_inputs(n)}
         for step in self.steps:
             if isinstance(step, LoopKernel | NodeStep):
                 self._settle(step)
         return self.steps
+
+    def _plan(self, node: Node) -> None:
+        self._check(node)
+        if not self._is_loop(node):
+            self._add(NodeStep(node), node.outputs)
+            return
+        for value in node.outputs:
+            if value in self.stored and value not in self.aliases:
+                self._place(value)
+
+    def _guards(self) -> list[Node]:
+        """The nodes that compute indices, in order."""
+        checks = [check for node in self.graph.nodes if (check := index_check(node)) is not None]
+        stack = [check.indices.node for check in checks]
+        found: set[Node] = set()
+        while stack:
+            node = stack.pop()
+            if node is not None and node not in found:
+                found.add(node)
+                stack.extend(value.node for value in node.inputs)
+        return [node for node in self.graph.nodes if node in found]
 
     def _check(self, node: Node) -> None:
         """A step that looks whether the node's indices are in range, once for all that use them on one size."""
@@ -131,14 +154,16 @@ class Fusion:
                 self.checked.add(key)
                 self._add(check, ())
 
-    def _ordered(self) -> list[Node]:
-        """The nodes, first those that make numbers out of given ones: what waits for a number joins what does not."""
+    def _ordered(self, done: Collection[Node]) -> list[Node]:
+        """The other nodes, first those that make numbers out of given ones: what waits for one joins what does not."""
+        known = {None, *done}
         early: dict[Node, None] = {}
-        for node in self.graph.nodes:
+        rest = [node for node in self.graph.nodes if node not in known]
+        for node in rest:
             small = all(_size(value) == 1 for value in (*node.inputs, *node.outputs))
-            if small and self._is_loop(node) and all(v.node is None or v.node in early for v in node.inputs):
+            if small and self._is_loop(node) and all(v.node in known or v.node in early for v in node.inputs):
                 early[node] = None
-        return [*early, *(node for node in self.graph.nodes if node not in early)]
+        return [*early, *(node for node in rest if node not in early)]
 
     # What is stored
 
@@ -214,7 +239,7 @@ class Fusion:
         node = value.node
         wanted = self._kernel_for(value)
         arrays = {v for v in (value, *self._depends(value)) if _bytes(v) >= PAGE}
-        for position in range(len(self.steps) - 1, max(len(self.steps) - 1 - LOOK_BACK, -1), -1):
+        for position in range(len(self.steps) - 1, max(len(self.steps) - LOOK_BACK, self.begin) - 1, -1):
             step = self.steps[position]
             if isinstance(step, LoopKernel) and not self._crowds(arrays, self.arrays[position]):
                 joined = self._joined(step, position, value, wanted)
@@ -240,7 +265,7 @@ class Fusion:
         if value in self.results and any(v.node is None and _bytes(v) == _bytes(value) > LARGE for v in reads):
             return False  # the update of a parameter: many arrays, which tiles would read in short pieces
         last = max(map(self._position, reads), default=-1)
-        step = self.steps[last] if last >= 0 else None
+        step = self.steps[last] if last >= self.begin else None
         if not isinstance(step, NodeStep) or not self.continues(step.node):
             return False
         result = step.node.outputs[0].spec.sizes

@@ -407,3 +407,20 @@ def test_a_process_forked_while_a_value_is_lent_has_it(state):
         assert receive.poll(30)
         np.testing.assert_array_equal(receive.recv(), want)
         child.join()
+
+
+def test_a_wrong_index_ends_a_program_before_any_variable_changes():
+    counter, table = am.Variable(0.0), am.Variable(np.ones((4, 2), "float32"))
+    ids = am.Variable(np.array([1, 2], "int32"))
+
+    @am.function
+    def step(shift):
+        counter.assign_add(1.0)
+        table.assign(table * 0.5 + am.ops.sum(am.ops.take(table, ids + shift, axis=0)))
+
+    step(np.int32(0))
+    before = table.numpy()
+    with pytest.raises(ValueError, match="index 102 is out of range"):
+        step(np.int32(100))
+    assert float(counter) == 1.0
+    np.testing.assert_array_equal(table.numpy(), before)
