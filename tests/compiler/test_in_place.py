@@ -391,6 +391,7 @@ def test_branches_that_assign_variables(name):
         np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")  # of JAX, where another test has used it
 def test_a_process_forked_while_a_value_is_lent_has_it(state):
 
     stepper(state)
