@@ -96,10 +96,6 @@ def _compared(function: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def _bits(function: Callable[..., Any], bools: Callable[..., Any]) -> Callable[..., Any]:
-    return _logical(function, bools)
-
-
 def _integers_stay(function: Callable[..., Any]) -> Callable[..., Any]:
     return lambda x: function(x) if x.dtype.is_floating else x
 
@@ -128,7 +124,7 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "floor": _integers_stay(tf.math.floor),
     "round_half_even": _integers_stay(tf.math.round),
     "isfinite": isfinite,
-    "bitwise_not": _bits(tf.bitwise.invert, tf.logical_not),
+    "bitwise_not": _logical(tf.bitwise.invert, tf.logical_not),
     "add": _logical(widened(tf.math.add), tf.logical_or),
     "subtract": widened(tf.math.subtract),
     "multiply": _logical(widened(tf.math.multiply), tf.logical_and),
@@ -142,9 +138,9 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "equal": _compared(tf.math.equal),
     "less": _compared(tf.math.less),
     "less_equal": _compared(tf.math.less_equal),
-    "bitwise_and": _bits(tf.bitwise.bitwise_and, tf.logical_and),
-    "bitwise_or": _bits(tf.bitwise.bitwise_or, tf.logical_or),
-    "bitwise_xor": _bits(tf.bitwise.bitwise_xor, tf.math.logical_xor),
+    "bitwise_and": _logical(tf.bitwise.bitwise_and, tf.logical_and),
+    "bitwise_or": _logical(tf.bitwise.bitwise_or, tf.logical_or),
+    "bitwise_xor": _logical(tf.bitwise.bitwise_xor, tf.math.logical_xor),
     "left_shift": tf.bitwise.left_shift,
     "right_shift": tf.bitwise.right_shift,
     "where": tf.where,
