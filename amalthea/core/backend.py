@@ -39,13 +39,21 @@ class Backend(Protocol):
     def to_numpy(self, array: Any) -> np.ndarray:
         """The array as NumPy, without a copy where none is needed."""
 
-    def compile(self, graph: Any) -> Program:
+    def compile(self, graph: Any, jit_compile: bool | None = None) -> Program:
         """A program for a `Graph` of primitives: from the arrays of its `all_inputs` to those of its `all_outputs`.
 
         A program may have an attribute `in_place`, a mapping from outputs to inputs, by place: it is then called with
-        the places of inputs that it may overwrite as a second argument, and gives such an output in the array of its
-        input.
+        the places of inputs that it may overwrite as a second argument, and need not keep the arrays of these inputs
+        whole. Such an output may be the array of its input.
+
+        Args:
+            graph: what is computed.
+            jit_compile: whether a compiler of the engine's that is slow to start is used too; None is the engine's own
+                choice. Engines that have no such choice ignore it.
         """
+
+    def lendable(self, array: Any) -> bool:
+        """Whether a program may overwrite an array that nobody refers to but its variable."""
 
     def compile_eager(self, graph: Any) -> Program | None:
         """A program for what eager code would compute op by op, if one pays that is made for a few calls; else None."""

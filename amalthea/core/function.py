@@ -16,7 +16,7 @@ from amalthea.core.context import context, no_tapes
 from amalthea.core.errors import ArgumentError, ShapeError, fail
 from amalthea.core.graph import Graph, build
 from amalthea.core.linearize import Linearized, linearize
-from amalthea.core.loans import Lending
+from amalthea.core.loans import LENT, Lending
 from amalthea.core.node import Slot, fill
 from amalthea.core.spec import TensorSpec
 from amalthea.core.tensor import KerasTensor, Operand, Tensor, array_of, as_tensor, wrap
@@ -24,9 +24,6 @@ from amalthea.core.tracing import Trace
 from amalthea.core.variable import Variable, trainability_epoch
 
 _WARN_AFTER = 8
-LENT = 1 << 12
-"""Elements from which a variable's memory is lent to a program: a copy of less takes no longer than lending it."""
-
 KEPT = 256
 """Signatures of a function whose programs are kept, some hundred kilobytes each; the oldest goes."""
 
@@ -37,14 +34,14 @@ class _Compiled:
     The program reads fewer variables than the graph where an op uses only the shape of one.
     """
 
-    def __init__(self, graph: Graph, backend: str) -> None:
-        self.graph, self.backend = graph, backend
+    def __init__(self, graph: Graph, jit_compile: bool | None) -> None:
+        self.graph = graph
         self.variables = graph.variables
         self.targets = [graph.variables[i] for i, _ in graph.updates]
         self.n_outputs = len(graph.outputs)
         opened = graph.expand("primitive", keep=kept_ops())
         self.read = opened.variables
-        self.program: Any = active.backend.compile(opened)
+        self.program: Any = active.backend.compile(opened, jit_compile)
         in_place: Mapping[int, int] = getattr(self.program, "in_place", {})
         first = len(opened.all_inputs) - len(opened.state_inputs)
         self.overwritten = {
@@ -72,7 +69,10 @@ class _Compiled:
         with Lending(self.read, list(self.overwritten)) as lent:
             owned = {len(arrays) + place for place in lent.owned}
             results = self.program([*arrays, *lent.arrays], owned)
-            self._assign(results, {self.overwritten[place] for place in lent.owned})
+            updated = {self.overwritten[place]: place for place in lent.owned}
+            for i, place in updated.items():
+                lent.replace(place, results[self.n_outputs + i])
+            self._assign(results, updated)
         return [wrap(array) for array in results[: self.n_outputs]]
 
     def _assign(self, results: Sequence[Any], updated: Container[int]) -> None:
@@ -86,9 +86,13 @@ class Function:
     """A function that runs as a compiled graph; see `function`."""
 
     def __init__(
-        self, python_function: Callable[..., Any], input_signature: Sequence[Any] | None, name: str | None
+        self,
+        python_function: Callable[..., Any],
+        input_signature: Sequence[Any] | None = None,
+        jit_compile: bool | None = None,
+        name: str | None = None,
     ) -> None:
-        self.python_function = python_function
+        self.python_function, self.jit_compile = python_function, jit_compile
         self.input_signature = None if input_signature is None else tuple(input_signature)
         self.name: str = name or str(getattr(python_function, "__name__", type(python_function).__name__))
         self._compiled: dict[Any, list[_Compiled]] = {}
@@ -105,7 +109,8 @@ class Function:
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         if instance is None:
             return self
-        bound = Function(self.python_function.__get__(instance, owner), self.input_signature, self.name)
+        method = self.python_function.__get__(instance, owner)
+        bound = Function(method, self.input_signature, self.jit_compile, self.name)
         if hasattr(instance, "__dict__"):
             if self._attribute is not None:
                 instance.__dict__[self._attribute] = bound  # found there from now on: one set of graphs per object
@@ -214,7 +219,7 @@ class Function:
             if entry.current():
                 return entry
         entry = _Compiled(
-            self._trace(template, [TensorSpec(t.shape, t.dtype) for t in tensors]).verify(), active.backend.name
+            self._trace(template, [TensorSpec(t.shape, t.dtype) for t in tensors]).verify(), self.jit_compile
         )
         entries.append(entry)
         self._count(key)
@@ -246,8 +251,8 @@ class Function:
             split = linearize(compiled.graph)
             found = (
                 split,
-                _Compiled(split.forward, active.backend.name),
-                _Compiled(split.backward, active.backend.name),
+                _Compiled(split.forward, self.jit_compile),
+                _Compiled(split.backward, self.jit_compile),
             )
             self._derivatives[compiled.graph] = found
         split, forward, backward = found
@@ -343,7 +348,7 @@ def function(
     input_signature: Sequence[Any] | None = None,
     *,
     autograph: bool = False,
-    jit_compile: Any = None,
+    jit_compile: bool | None = None,
     reduce_retracing: bool = False,
     name: str | None = None,
 ) -> Any:
@@ -357,8 +362,10 @@ def function(
         func: the function.
         input_signature: `TensorSpec`s that the tensor arguments must fit; numbers and lists in their places become
             tensors.
-        autograph, jit_compile, reduce_retracing: accepted as TensorFlow has them; Python control flow on tensors is
-            never rewritten (use `ops.cond`, `ops.while_loop`, `ops.scan`), and all backends compile.
+        jit_compile: whether the backend also uses a compiler that is slow to start: `torch.compile` on torch, XLA on
+            tensorflow. None, the default, is the backend's own choice; native and jax always compile.
+        autograph, reduce_retracing: accepted as TensorFlow has them; Python control flow on tensors is never rewritten
+            (use `ops.cond`, `ops.while_loop`, `ops.scan`).
         name: its name in errors.
 
     >>> import amalthea as am
@@ -369,7 +376,9 @@ def function(
     [2.0, 2.0]
     """
     if func is None:
-        return lambda f: Function(f, input_signature, name)
+        return lambda f: function(f, input_signature, jit_compile=jit_compile, name=name)
     if not callable(func):
         fail(ArgumentError, "only a callable can be compiled", where="function", received=repr(func)[:80])
-    return Function(func, input_signature, name)
+    if jit_compile not in (None, True, False):
+        fail(ArgumentError, "`jit_compile` must be True, False or None", where="function", received=repr(jit_compile))
+    return Function(func, input_signature, jit_compile, name)

@@ -17,9 +17,11 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
-import numpy as np
-
+from amalthea.core.backend import active
 from amalthea.core.tensor import array_of, wrap
+
+LENT = 1 << 12
+"""Elements from which a variable's memory is lent to a program: a copy of less takes no longer than lending it."""
 
 _returned = threading.Condition()
 
@@ -39,7 +41,7 @@ class Loan:
 
     __slots__ = ("array", "thread", "variable")
 
-    def __init__(self, variable: Any, array: np.ndarray) -> None:
+    def __init__(self, variable: Any, array: Any) -> None:
         self.variable, self.array, self.thread = variable, array, threading.current_thread()
 
     def wait(self) -> None:
@@ -88,9 +90,9 @@ class Lending:
     def _take(self, place: int) -> None:
         """Lend a variable's array if it is whole and nobody else holds it."""
         variable, array = self.variables[place], self.arrays[place]
-        whole = type(array) is np.ndarray and array.base is None and array.flags.writeable and array.flags.c_contiguous
+        lendable = active.backend.lendable(array)
         del array
-        if not whole or _PRIVATE is None:
+        if not lendable or _PRIVATE is None:
             return
         loan, tensor, counts = _lend(variable, self.arrays, place)
         if counts == _PRIVATE:
@@ -98,6 +100,10 @@ class Lending:
             self._loans.append(loan)
         else:
             variable._tensor = tensor
+
+    def replace(self, place: int, array: Any) -> None:
+        """Say which array holds the new value of a variable that was lent; until then it is the old one."""
+        self._loans[self.owned.index(place)].array = array
 
     def _lent(self) -> Loan | None:
         return next((v._tensor for v in self.variables if type(v._tensor) is Loan), None)
@@ -138,7 +144,7 @@ def _private_counts() -> tuple[int, int] | None:
 
     So it is where threads run without the interpreter's lock, or a debugger holds references of its own.
     """
-    example = _Example(wrap(np.zeros(1)))
+    example = _Example(wrap(bytearray(1)))
     counts = _lend(example, [example._tensor._array], 0)[2]
     counted = getattr(sys, "_is_gil_enabled", lambda: True)()
     return counts if counted and counts[0] <= 2 and counts[1] <= 4 else None

@@ -25,7 +25,7 @@ class Compiling:
     optimizer: Any = None
     loss: Any = None
     run_eagerly = False
-    jit_compile: bool = True
+    jit_compile: bool | str = "auto"
     stop_training = False
     steps_per_execution: int | str = 1
     train_function: Any = None
@@ -63,7 +63,8 @@ class Compiling:
             run_eagerly: whether steps run op by op instead of as one compiled program; slow, good for debugging.
             steps_per_execution: number of steps between two calls of the callbacks, or `"auto"` to let it grow while
                 steps are short.
-            jit_compile: accepted as in Keras; steps are compiled unless `run_eagerly`.
+            jit_compile: whether the backend also uses a compiler that is slow to start: `torch.compile` on torch, XLA
+                on tensorflow. `"auto"` is the backend's own choice; native and jax always compile.
             auto_scale_loss: whether the optimizer scales the loss under the dtype policy `"mixed_float16"`.
 
         Raises:
@@ -86,6 +87,14 @@ class Compiling:
         check_names(loss, "loss")
         check_names(metrics, "metrics")
         check_names(weighted_metrics, "weighted_metrics")
+        if jit_compile not in (True, False, "auto"):
+            fail(
+                ArgumentError,
+                '`jit_compile` must be True, False or "auto"',
+                where="compile",
+                received=f"jit_compile={jit_compile!r}",
+                fix="leave it out for the backend's own choice",
+            )
         if jit_compile is True and run_eagerly:
             warnings.warn("run_eagerly=True turns compilation off, jit_compile=True has no effect", stacklevel=2)
         output_names = getattr(self, "output_names", None)
@@ -103,7 +112,7 @@ class Compiling:
                 self._compile_metrics = CompileMetrics(metrics, weighted_metrics, output_names=output_names)
             self._loss_tracker = metrics_module.Mean(name="loss")
             self.run_eagerly = bool(run_eagerly)
-            self.jit_compile = not run_eagerly and jit_compile in (True, "auto")
+            self.jit_compile = False if run_eagerly else jit_compile
             self.steps_per_execution = steps_per_execution
             self.stop_training = False
             self.train_function = self.test_function = self.predict_function = None
@@ -115,7 +124,7 @@ class Compiling:
                 "weighted_metrics": weighted_metrics,
                 "run_eagerly": run_eagerly,
                 "steps_per_execution": steps_per_execution,
-                "jit_compile": self.jit_compile,
+                "jit_compile": self.jit_compile in (True, "auto"),
             }
             self.compiled = True
 
@@ -167,6 +176,8 @@ class Compiling:
             )
             return
         arguments = {name: objects.deserialize_keras_object(value) for name, value in config.items()}
+        if arguments.get("jit_compile"):  # as Keras does, a config says True where "auto" was given too
+            arguments["jit_compile"] = "auto"
         accepted = inspect.signature(self.compile).parameters
         if not any(p.kind is p.VAR_KEYWORD for p in accepted.values()):
             arguments = {name: value for name, value in arguments.items() if name in accepted}

@@ -30,6 +30,7 @@ class ManySteps:
 
     Args:
         step: takes a batch and returns results, as `Trainer.train_step` does.
+        jit_compile: see `am.function`.
 
     >>> import amalthea as am
     >>> run = ManySteps(lambda batch: {"sum": am.ops.sum(batch)})
@@ -37,8 +38,8 @@ class ManySteps:
     2.0
     """
 
-    def __init__(self, step: Callable[[Any], Any]) -> None:
-        self.step: Function = function(step)
+    def __init__(self, step: Callable[[Any], Any], jit_compile: bool | None = None) -> None:
+        self.step: Function = function(step, jit_compile=jit_compile)
         self._loops: dict[Any, _Loop] = {}
 
     def __call__(self, batches: Sequence[Any]) -> Any:
@@ -78,7 +79,7 @@ class ManySteps:
         found = self._loops.get(key)
         if found is None or not found.current():
             first = to_batch(adapter.first(), adapter.where)
-            found = self._loops[key] = _Loop(self.step.python_function, first)
+            found = self._loops[key] = _Loop(self.step, first)
         return found
 
 
@@ -89,19 +90,21 @@ class _Loop:
         room: how many batches `all` takes at most.
     """
 
-    def __init__(self, step: Callable[[Any], Any], batch: Any) -> None:
+    def __init__(self, step: Function, batch: Any) -> None:
         leaves = [leaf for leaf in tree.flatten(batch) if leaf is not None]
         self.dtypes = [leaf.dtype for leaf in leaves]
 
         def flat(*tensors: Tensor) -> Any:
             following = iter(tensors)
-            return step(tree.map_structure(lambda leaf: None if leaf is None else next(following), batch))
+            taken = tree.map_structure(lambda leaf: None if leaf is None else next(following), batch)
+            return step.python_function(taken)
 
-        self.graph: Graph = function(flat, name=getattr(step, "__name__", "step")).get_graph(*leaves)
+        self.graph: Graph = function(flat, name=step.name).get_graph(*leaves)
         self._trainable = [v.trainable for v in self.graph.variables]
         bytes_each = sum(v.spec.size * v.spec.dtype.itemsize for v in self.graph.outputs)
         self.room = max(1, min(STACKED // max(bytes_each, 1), MOST_STACKED))
-        self._run_last, self._run_all = function(self._last), function(self._all)
+        self._run_last = function(self._last, jit_compile=step.jit_compile)
+        self._run_all = function(self._all, jit_compile=step.jit_compile)
 
     def current(self) -> bool:
         """Whether the variables are still trainable or frozen as when it was traced."""

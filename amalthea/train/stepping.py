@@ -141,7 +141,7 @@ class Stepping(Compiling):
             force: whether to make it anew where there is one.
         """
         if self.train_function is None or force:
-            self.train_function = _runner(self.train_step, self.run_eagerly)
+            self.train_function = self._runner(self.train_step)
 
     def make_test_function(self, force: bool = False) -> None:
         """Make `test_function`, which runs `test_step` on a sequence of batches and returns the last results.
@@ -150,7 +150,7 @@ class Stepping(Compiling):
             force: whether to make it anew where there is one.
         """
         if self.test_function is None or force:
-            self.test_function = _runner(self.test_step, self.run_eagerly)
+            self.test_function = self._runner(self.test_step)
 
     def make_predict_function(self, force: bool = False) -> None:
         """Make `predict_function`, which runs `predict_step` on a sequence of batches and returns the list of outputs.
@@ -159,7 +159,18 @@ class Stepping(Compiling):
             force: whether to make it anew where there is one.
         """
         if self.predict_function is None or force:
-            self.predict_function = _runner(self.predict_step, self.run_eagerly, each=True)
+            self.predict_function = self._runner(self.predict_step, each=True)
+
+    def _runner(self, step: Callable[[Any], Any], each: bool = False) -> Callable[[Sequence[Any]], Any]:
+        if not self.run_eagerly:
+            steps = ManySteps(step, None if self.jit_compile == "auto" else bool(self.jit_compile))
+            return steps.each if each else steps
+
+        def run(batches: Sequence[Any]) -> Any:
+            results = [step(batch) for batch in batches]
+            return results if each else results[-1]
+
+        return run
 
     def _call(self, x: Any, training: bool) -> Any:
         # A model whose `call` has no such argument still hands `training` down to its layers.
@@ -171,15 +182,3 @@ class Stepping(Compiling):
             if "training" in inspect.signature(self.compute_loss).parameters:
                 return self.compute_loss(x, y, y_pred, sample_weight, training=training)
             return self.compute_loss(x, y, y_pred, sample_weight)
-
-
-def _runner(step: Callable[[Any], Any], eagerly: bool, each: bool = False) -> Callable[[Sequence[Any]], Any]:
-    if not eagerly:
-        steps = ManySteps(step)
-        return steps.each if each else steps
-
-    def run(batches: Sequence[Any]) -> Any:
-        results = [step(batch) for batch in batches]
-        return results if each else results[-1]
-
-    return run

@@ -51,11 +51,15 @@ class JaxBackend:
         """The array as NumPy; on the CPU without a copy."""
         return np.asarray(array)
 
-    def compile(self, graph: Graph) -> Callable[[Sequence[Any]], list[Any]]:
+    def compile(self, graph: Graph, jit_compile: bool | None = None) -> Callable[[Sequence[Any]], list[Any]]:
         """A jitted function for a graph of primitives."""
         from amalthea.backends.jax.program import compile_graph
 
         return compile_graph(graph, self.bare_kernels)
+
+    def lendable(self, array: Any) -> bool:
+        """No program overwrites its inputs."""
+        return False
 
     def compile_eager(self, graph: Graph) -> None:
         """None: JAX compiles each op by itself."""

@@ -55,7 +55,9 @@ class NativeBackend(NumpyBackend):
                 name, self.kernels[name], self._program, least, int(name == "threefry2x32")
             )
 
-    def compile(self, graph: Graph) -> Callable[[Sequence[np.ndarray]], list[np.ndarray]]:
+    def compile(
+        self, graph: Graph, jit_compile: bool | None = None
+    ) -> Callable[[Sequence[np.ndarray]], list[np.ndarray]]:
         """A program of machine code for a graph of primitives."""
         return self._program(graph)
 

@@ -46,9 +46,16 @@ class NumpyBackend:
         """The array itself."""
         return np.asarray(array)
 
-    def compile(self, graph: Graph) -> Callable[[Sequence[np.ndarray]], list[np.ndarray]]:
+    def compile(
+        self, graph: Graph, jit_compile: bool | None = None
+    ) -> Callable[[Sequence[np.ndarray]], list[np.ndarray]]:
         """A program for a graph of primitives."""
         return self.interpret(graph)
+
+    def lendable(self, array: Any) -> bool:
+        """Whether it owns its memory, whole and in order."""
+        flags = array.flags
+        return type(array) is np.ndarray and array.base is None and flags.writeable and flags.c_contiguous
 
     def compile_eager(self, graph: Graph) -> Callable[[Sequence[np.ndarray]], list[np.ndarray]] | None:
         """None: a program calls the same kernels as eager code does."""

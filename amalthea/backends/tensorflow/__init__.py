@@ -24,11 +24,7 @@ except ImportError as error:
 
 
 class TensorFlowBackend:
-    """TensorFlow behind the backend protocol of `amalthea.core.backend`.
-
-    Attributes:
-        xla: whether programs are compiled by XLA (`jit_compile=True`); False at first.
-    """
+    """TensorFlow behind the backend protocol of `amalthea.core.backend`."""
 
     name = "tensorflow"
     array_type = type(tf.zeros(()))
@@ -36,7 +32,6 @@ class TensorFlowBackend:
     composites: tuple[str, ...] = ()
 
     def __init__(self) -> None:
-        self.xla = False
         self.bare_kernels: dict[str, Callable[..., Any]] = {}
         for module in pkgutil.iter_modules(__path__):
             found = importlib.import_module(f"{__name__}.{module.name}")
@@ -54,13 +49,17 @@ class TensorFlowBackend:
         """The tensor as NumPy."""
         return np.asarray(array.numpy())
 
-    def compile(self, graph: Graph) -> Callable[[Sequence[Any]], list[Any]]:
-        """A `tf.function` for a graph of primitives."""
+    def compile(self, graph: Graph, jit_compile: bool | None = None) -> Callable[[Sequence[Any]], list[Any]]:
+        """A `tf.function` for a graph of primitives, compiled by XLA if `jit_compile`."""
         specs = [tf.TensorSpec(value.spec.sizes, str(value.spec.dtype)) for value in graph.all_inputs]
         run = self.interpret(graph)
-        function = tf.function(lambda *arrays: run(arrays), autograph=False, jit_compile=self.xla)
+        function = tf.function(lambda *arrays: run(arrays), autograph=False, jit_compile=jit_compile)
         program = function.get_concrete_function(*specs)
         return lambda arrays: list(program(*arrays))
+
+    def lendable(self, array: Any) -> bool:
+        """No program overwrites its inputs."""
+        return False
 
     def compile_eager(self, graph: Graph) -> None:
         """None: a program would call the same ops as eager code does."""

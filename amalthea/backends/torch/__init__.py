@@ -68,9 +68,13 @@ class TorchBackend:
             return array.contiguous().view(torch.uint8 if kind.itemsize == 1 else torch.int16).numpy().view(kind)
         return array.numpy()
 
-    def compile(self, graph: Graph) -> Callable[[Sequence[Any]], list[Any]]:
+    def compile(self, graph: Graph, jit_compile: bool | None = None) -> Callable[[Sequence[Any]], list[Any]]:
         """A program that calls torch functions in order."""
         return self.interpret(graph)
+
+    def lendable(self, array: Any) -> bool:
+        """No program overwrites its inputs."""
+        return False
 
     def compile_eager(self, graph: Graph) -> None:
         """None: a program calls the same functions as eager code does."""
