@@ -1,6 +1,8 @@
 # Two commands do everything, on a machine with Python 3.11 or newer and nothing else:
 #   make demo    train, save, load and draw the digits classifier
 #   make test    lint, type check and the whole test suite
+# and a third one, which downloads PyTorch and TensorFlow:
+#   make engines    what depends on the backend, tested on JAX, PyTorch and TensorFlow
 # Each makes .venv and installs what it needs the first time; later runs start at once.
 # Use another interpreter with:  make test PYTHON=python3.13
 .DEFAULT_GOAL := help
@@ -14,6 +16,7 @@ WORKERS ?= 2
 # The matrices of the demo and the tests are small: more BLAS threads than cores (two for each of two test workers) only
 # wait for each other, ten times as long as they compute.
 ONE_THREAD := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
+PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS)
 
 # The first interpreter on the path that is new enough.
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
@@ -21,7 +24,7 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.14 python3.13 python3.12 pytho
 	$(shell $(p) -c '$(NEW_ENOUGH)' 2>/dev/null && echo $(p))))
 
 help:
-	@sed -n '1,5s/^# \{0,1\}//p' Makefile
+	@sed -n '1,7s/^# \{0,1\}//p' Makefile
 
 demo: $(VENV)/demo.stamp
 	$(ONE_THREAD) $(BIN)/python examples/digits_demo.py
@@ -36,18 +39,18 @@ types: $(VENV)/test.stamp
 	$(BIN)/mypy
 
 pytest: $(VENV)/test.stamp
-	$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) --ignore tests/engines
+	$(PYTEST) --ignore tests/engines
 
-# What depends on the backend once more, on the one that the native compiler is compared with.
+# All but the compiler's own tests once more, on the backend that it is compared with.
 reference: $(VENV)/test.stamp
-	AMALTHEA_BACKEND=numpy $(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) tests/core tests/ops tests/train
+	$(PYTEST) --backend numpy --ignore tests/engines --ignore tests/compiler
 
-# What depends on the backend, on the other engines: every op, the core, training and saving.
+# What depends on the backend, on the other engines: every op, the tape and the core, training and saving. A process for
+# each suite, as the engines keep all that they compiled.
 engines: $(VENV)/engines.stamp
-	TF_CPP_MIN_LOG_LEVEL=3 $(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) tests/engines
-	set -e; for engine in jax torch tensorflow; do \
-		AMALTHEA_BACKEND=$$engine TF_CPP_MIN_LOG_LEVEL=3 $(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) \
-			tests/core tests/ops tests/train tests/saving; done
+	$(PYTEST) tests/engines
+	set -e; for engine in jax torch tensorflow; do for suite in core ops train saving; do \
+		$(PYTEST) --backend $$engine tests/$$suite; done; done
 
 bench: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks core
