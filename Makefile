@@ -41,9 +41,9 @@ types: $(VENV)/test.stamp
 pytest: $(VENV)/test.stamp
 	$(PYTEST) --ignore tests/engines
 
-# All but the compiler's own tests once more, on the backend that it is compared with.
+# Once more on the backend that it is compared with.
 reference: $(VENV)/test.stamp
-	$(PYTEST) --backend numpy --ignore tests/engines --ignore tests/compiler
+	$(PYTEST) --backend numpy --ignore tests/engines
 
 # What depends on the backend, on the other engines: every op, the tape and the core, training and saving. A process for
 # each suite, as the engines keep all that they compiled.

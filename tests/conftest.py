@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 os.environ["KERAS_BACKEND"] = "jax"
 pytest.register_assert_rewrite("tests.nn.layer_harness")
@@ -28,7 +29,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Before any test, and so the package, is imported; also in pytest-xdist's workers."""
-    os.environ["AMALTHEA_BACKEND"] = config.getoption("--backend")
+    backend = os.environ["AMALTHEA_BACKEND"] = config.getoption("--backend")
+    settings.register_profile("kernels at hand", max_examples=25)
+    settings.register_profile("a compilation for each shape", max_examples=6)
+    settings.load_profile("kernels at hand" if backend in ("native", "numpy") else "a compilation for each shape")
 
 
 def pytest_report_header(config: pytest.Config) -> str:

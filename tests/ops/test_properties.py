@@ -20,7 +20,8 @@ from amalthea.core.tensor import as_tensor
 NAMES = ("bool", "uint8", "uint16", "uint32", "int8", "int16", "int32", "bfloat16", "float16", "float32")
 ANY_DTYPE = st.sampled_from(NAMES)
 SHAPES = hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=3)
-quick = settings(max_examples=25, deadline=None, derandomize=True)
+quick = settings(deadline=None, derandomize=True)  # as many examples as tests/conftest.py says for the backend
+thorough = settings(quick, max_examples=16 * quick.max_examples)
 
 UNARY = sorted(
     name
@@ -223,7 +224,7 @@ def keys(draw, shape):
     return tuple(parts)
 
 
-@settings(max_examples=400, deadline=None, derandomize=True)
+@thorough
 @given(data=st.data(), shape=hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4))
 def test_indexing(data, shape):
     x = np.arange(np.prod(shape), dtype="float32").reshape(shape)
