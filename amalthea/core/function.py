@@ -8,9 +8,7 @@ import weakref
 from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from amalthea.core import config, dtypes, tree
+from amalthea.core import config, dtypes, foreign, tree
 from amalthea.core.backend import active, kept_ops
 from amalthea.core.context import context, no_tapes
 from amalthea.core.errors import ArgumentError, ShapeError, fail
@@ -300,9 +298,6 @@ def _template(structure: Any, tensors: list[Any]) -> Any:
     if isinstance(structure, (Tensor, TensorSpec)):
         tensors.append(structure)
         return Slot(len(tensors) - 1)
-    if isinstance(structure, (np.ndarray, np.generic)):
-        tensors.append(as_tensor(structure))
-        return Slot(len(tensors) - 1)
     if isinstance(structure, dict):
         return {name: _template(item, tensors) for name, item in structure.items()}
     if isinstance(structure, (list, tuple)):
@@ -310,7 +305,7 @@ def _template(structure: Any, tensors: list[Any]) -> Any:
         if hasattr(structure, "_fields"):
             return type(structure)(*items)
         return tuple(items) if isinstance(structure, tuple) else items
-    if hasattr(structure, "__dlpack__") and not isinstance(structure, Operand):
+    if not isinstance(structure, Operand) and foreign.is_array(structure):
         tensors.append(as_tensor(structure))
         return Slot(len(tensors) - 1)
     return structure

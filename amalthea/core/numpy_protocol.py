@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from amalthea.core import dtypes
+from amalthea.core import dtypes, foreign
 from amalthea.core.errors import ArgumentError, fail
 from amalthea.core.registry import exported
 
@@ -114,7 +114,7 @@ def _arrays(x: Any, name: str, fix: str | None = None) -> Any:
         return type(x)([_arrays(item, name, fix) for item in x])
     if type(x) is dict:
         return {key: _arrays(item, name, fix) for key, item in x.items()}
-    return x
+    return foreign.read(x) if foreign.is_array(x) and not isinstance(x, (np.ndarray, np.generic)) else x
 
 
 def _fix(name: str) -> str | None:

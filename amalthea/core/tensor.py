@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from amalthea.core import dtypes
+from amalthea.core import dtypes, foreign
 from amalthea.core.backend import active, moved, owner_of, to_numpy
 from amalthea.core.context import context, is_tracing
 from amalthea.core.errors import ArgumentError, DTypeError, TraceError, fail, user_line
@@ -392,10 +392,11 @@ def _convert(x: Any, dtype: Any) -> Any:
             if kind is int and not -(2**31) <= x < 2**31:
                 dtype = dtypes.int64
         return active.backend.to_array(np.asarray(x, dtypes.to_numpy(dtype)))
-    if kind is not np.ndarray:
+    own = None if kind is np.ndarray else foreign.taken(x, active.backend)
+    if own is None and kind is not np.ndarray:
         x = _to_numpy_array(x)
     try:
-        found = dtypes.from_numpy(x.dtype)
+        found = dtypes.from_numpy((x if own is None else own).dtype)
     except ValueError:
         fail(
             DTypeError,
@@ -405,8 +406,11 @@ def _convert(x: Any, dtype: Any) -> Any:
             fix="pass numbers; encode text as integers first; lists must not be ragged",
         )
     wanted = dtypes.to_numpy(found if dtype is None else dtypes.standardize(dtype))
-    # A copy: the tensor must not change when the caller's array does.
-    return active.backend.to_array(np.array(x, wanted) if kind is np.ndarray else np.asarray(x, wanted))
+    if own is not None:
+        return own if dtype is None else active.backend.to_array(own, wanted)
+    # A copy of what can be changed: the tensor must not change when the caller's array does.
+    shared = kind is np.ndarray or (kind is not list and x.flags.writeable)
+    return active.backend.to_array(np.array(x, wanted) if shared else np.asarray(x, wanted))
 
 
 def _to_numpy_array(x: Any) -> np.ndarray:
@@ -437,9 +441,7 @@ def _to_numpy_array(x: Any) -> np.ndarray:
         if array.dtype == np.int64 and not _holds_numpy(x) and (not array.size or abs(array).max() < 2**31):
             return array.astype(np.int32)
         return array
-    if hasattr(x, "detach") and hasattr(x, "cpu"):  # a torch tensor
-        x = x.detach().cpu()
-    return np.asarray(x)
+    return foreign.read(x)
 
 
 def _holds_numpy(x: Any) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from amalthea.core import config, tree
+from amalthea.core import config, foreign, tree
 from amalthea.core.dtypes import to_numpy
 from amalthea.core.errors import ArgumentError, fail
 from amalthea.core.tensor import Tensor, as_tensor
@@ -67,9 +67,7 @@ def is_arraylike(x: Any) -> bool:
     >>> is_arraylike(np.zeros(3)), is_arraylike([1, 2])
     (True, False)
     """
-    return isinstance(x, (np.ndarray, np.generic, Tensor)) or (
-        hasattr(x, "__array__") and not isinstance(x, type) and getattr(x, "shape", None) is not None
-    )
+    return isinstance(x, Tensor) or foreign.is_array(x)
 
 
 def to_array(x: Any, argument: str = "x", where: str = "data") -> np.ndarray:
@@ -100,10 +98,8 @@ def to_array(x: Any, argument: str = "x", where: str = "data") -> np.ndarray:
             array = array[:, None]
         if array.dtype == object and array.size:
             array = _frame_to_numbers(x, array, argument, where)
-    elif hasattr(x, "detach") and hasattr(x, "cpu"):  # a torch tensor, which may be on a device or have a gradient
-        array = np.asarray(x.detach().cpu())
     else:
-        array = np.asarray(x)
+        array = foreign.read(x)
     if array.dtype.kind in "OUSMmVc" and not _is_extended_float(array.dtype):
         fail(
             ArgumentError,

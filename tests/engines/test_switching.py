@@ -85,22 +85,6 @@ def test_the_example_has_one_curve_on_all_backends(monkeypatch):
         np.testing.assert_allclose(found, curves[0], rtol=1e-4)
 
 
-def test_arrays_of_other_frameworks_are_taken_and_loaders_fed_to_fit():
-    import jax
-    import tensorflow as tf
-    import torch
-
-    for name in BACKENDS:
-        with am.backend_scope(name):
-            for array in (torch.ones(2, 3), jax.numpy.ones((2, 3)), tf.ones((2, 3)), np.ones((2, 3), "float32")):
-                np.testing.assert_array_equal((am.ops.convert_to_tensor(array) * 2).numpy(), np.full((2, 3), 2.0))
-            pairs = torch.utils.data.TensorDataset(torch.tensor(X[:64]), torch.tensor(Y[:64]))
-            loader = torch.utils.data.DataLoader(pairs, batch_size=16)
-            dataset = tf.data.Dataset.from_tensor_slices((X[:64], Y[:64])).batch(16)
-            losses = [network().fit(data, verbose=0).history["loss"][0] for data in (loader, dataset)]
-            np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
-
-
 def test_a_tensor_of_one_backend_is_taken_by_ops_of_another():
     for first in BACKENDS:
         for second in BACKENDS:
