@@ -1,4 +1,4 @@
-"""The command line: `python -m benchmarks [training|inference|startup|core|compile] [row ...]`; see README.md."""
+"""The command line: `python -m benchmarks [SET] [row ...]`; see README.md."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from benchmarks.race import Options
 
 SETS: dict[str, Callable[[Sequence[str], commands.Request], None]] = {
     "training": commands.training,
+    "backends": commands.backends,
     "inference": commands.inference,
     "startup": commands.startup,
     "core": commands.core,
@@ -21,7 +22,7 @@ SETS: dict[str, Callable[[Sequence[str], commands.Request], None]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks", description="Measure Amalthea beside its peers. Without a set: all five."
+        prog="python -m benchmarks", description="Measure Amalthea beside its peers. Without a set: all six."
     )
     parser.add_argument("set", nargs="?", choices=sorted(SETS))
     parser.add_argument("names", nargs="*", metavar="row", help="rows of the set; all where none is given")

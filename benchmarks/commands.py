@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.engines import INFERENCE, TRAINING, Engine
+from benchmarks.engines import BACKENDS, EAGER, INFERENCE, TRAINING, Engine
 from benchmarks.race import Options
 from benchmarks.ratio_report import RatioReport
 from benchmarks.workers import Worker, WorkerError
@@ -58,6 +58,39 @@ def training(names: Sequence[str], request: Request) -> None:
                 console.print(f"{row.name}: no reference: {error}", markup=False)
                 continue
             report.add(measured, row.shape, done.others, console)
+
+
+def backends(names: Sequence[str], request: Request) -> None:
+    """Our code on JAX, PyTorch and TensorFlow beside these alone and Keras on them: steps, and single eager ops."""
+    from benchmarks import floor
+    from benchmarks.backends import rows, table
+    from benchmarks.training.rows import ROWS
+    from benchmarks.training.table import measure
+
+    _known(names, {**ROWS, **rows.ROWS}, "row")
+    columns = {name: engine for engines in BACKENDS.values() for name, engine in engines.items()}
+    _known(request.options.engines, columns, "engine")
+    console = _console()
+    found = floor.measure(request.options.threads, megabytes=128 if request.quick else 1024)
+    for backend, engines in BACKENDS.items():
+        chosen = {n: e for n, e in engines.items() if not request.options.engines or n in request.options.engines}
+        if not chosen:
+            continue
+        report = RatioReport(f"backends-{backend}", list(chosen), versions=_versions(chosen, request.options))
+        report.options = {"rounds": request.options.rounds, "threads": request.options.threads}
+        report.floor, report.floor_text, report.judge = asdict(found), found.describe(), table.verdict
+        with _what_there_is(report, request, console):
+            for row in [ROWS[name] for name in names or ROWS if name in ROWS]:
+                try:
+                    measured, done = measure(row, found, request.options, engines)
+                except WorkerError as error:
+                    console.print(f"{row.name}: no reference: {error}", markup=False)
+                    continue
+                report.add(measured, row.shape, done.others, console)
+            for op in [rows.ROWS[name] for name in names or rows.ROWS if name in rows.ROWS]:
+                some = {name: engine for name, engine in EAGER[backend].items() if name in chosen}
+                measured, done = table.measure_eager(op, some, request.options)
+                report.add(measured, op.shape, done.others, console)
 
 
 def inference(names: Sequence[str], request: Request) -> None:
@@ -143,7 +176,7 @@ def _known(names: Iterable[str], there: Iterable[str], what: str) -> None:
 def _versions(engines: Mapping[str, Engine], options: Options) -> dict[str, str]:
     """Versions of everything that is compared, as the interpreters that run it see them."""
     found: dict[str, str] = {}
-    kind = "training" if engines is TRAINING else "inference"
+    kind = "inference" if engines is INFERENCE else "training"
     for name, engine in engines.items():
         if all(package in found for package in engine.packages):
             continue

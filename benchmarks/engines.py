@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 OURS = "amalthea"
@@ -50,7 +50,7 @@ TRAINING: dict[str, Engine] = {
     for engine in (
         Engine(OURS, "training.with_keras:Step", (OURS,), {}, _NATIVE, ours=True, eager=True),
         Engine(f"{OURS}-fit", "training.with_keras:Fit", (OURS,), {"package": OURS}, _NATIVE, ours=True),
-        Engine("jax", "training.with_jax:Jax", ("jax",)),
+        Engine("jax", "training.with_jax:Jax", ("jax",), eager=True),
         Engine("jax-scan", "training.with_jax:Jax", ("jax",), {"scan": True}),
         Engine("tensorflow", "training.with_tensorflow:TensorFlow", ("tensorflow",), eager=True),
         Engine("tensorflow-xla", "training.with_tensorflow:TensorFlow", ("tensorflow",), {"xla": True}),
@@ -62,6 +62,43 @@ TRAINING: dict[str, Engine] = {
     )
 }
 """The columns of the training table."""
+
+
+def _on(backend: str, jit: bool, *bare: str) -> dict[str, Engine]:
+    """Ours on an engine, the engine alone, and Keras on it.
+
+    Args:
+        backend: the engine.
+        jit: whether it has a compiler that is slow to start and is asked for by `jit_compile`.
+        *bare: columns of the training table that are the engine alone.
+    """
+    environment = {"AMALTHEA_BACKEND": backend}
+    packages, ours = (OURS, backend), f"{OURS}-{backend}"
+    step = Engine(ours, "training.with_keras:Step", packages, {}, environment, ours=True, eager=True)
+    compiled = replace(step, name=f"{ours}-jit", options={"jit_compile": True}, eager=False)
+    fit = replace(step, name=f"{ours}-fit", maker="training.with_keras:Fit", options={"package": OURS}, eager=False)
+    found = [step, *([compiled] if jit else []), fit, *(TRAINING[name] for name in (*bare, f"keras-{backend}"))]
+    return {engine.name: engine for engine in found}
+
+
+BACKENDS: dict[str, dict[str, Engine]] = {
+    "jax": _on("jax", False, "jax", "jax-scan"),
+    "torch": _on("torch", True, "torch", "torch-compile"),
+    "tensorflow": _on("tensorflow", True, "tensorflow", "tensorflow-xla"),
+}
+"""For each engine that Amalthea runs on, the columns of its table."""
+
+EAGER: dict[str, dict[str, Engine]] = {
+    backend: {
+        f"{OURS}-{backend}": replace(
+            engines[f"{OURS}-{backend}"], maker="backends.eager:with_ops", options={"package": OURS}
+        ),
+        backend: replace(engines[backend], maker=f"backends.eager:with_{backend}"),
+        f"keras-{backend}": replace(engines[f"keras-{backend}"], maker="backends.eager:with_ops"),
+    }
+    for backend, engines in BACKENDS.items()
+}
+"""The same for single eager ops."""
 
 _NUMPY = {"AMALTHEA_BACKEND": "numpy"}
 
@@ -102,6 +139,8 @@ EXPORTS: dict[str, Engine] = {
 
 ALL: dict[str, Engine] = {
     **{f"training/{name}": engine for name, engine in TRAINING.items()},
+    **{f"training/{name}": engine for engines in BACKENDS.values() for name, engine in engines.items()},
+    **{f"backends/{name}": engine for engines in EAGER.values() for name, engine in engines.items()},
     **{f"inference/{name}": engine for name, engine in INFERENCE.items()},
     **{f"export/{name}": engine for name, engine in EXPORTS.items()},
     **REFERENCES,

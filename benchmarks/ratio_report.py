@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +26,7 @@ class RatioReport:
     """All rows of one table.
 
     Attributes:
-        name: of the table: "training" or "inference"; its files are called so.
+        name: of the table, e.g. "training"; its files are called so.
         engines: the columns.
         rows: in their order.
         shapes: what each row is, for people.
@@ -34,6 +34,7 @@ class RatioReport:
         floor: the measured floor as text and numbers, or None.
         versions: of the packages that were compared.
         options: how it was measured.
+        judge: says what the rows come to.
     """
 
     name: str
@@ -45,6 +46,7 @@ class RatioReport:
     floor_text: str = ""
     versions: dict[str, str] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
+    judge: Callable[[Sequence[Measured]], list[str]] = verdict
 
     def print(self, console: Console) -> None:
         """Three tables (times, ratios, memory) and what they come to."""
@@ -57,7 +59,7 @@ class RatioReport:
             )
         )
         console.print(self._table("most memory of the process, MB", self._memory))
-        for line in verdict(self.rows):
+        for line in self.judge(self.rows):
             console.print(f"- {line}", highlight=False)
         for row in self.rows:
             for engine, result in row.results.items():
@@ -90,7 +92,7 @@ class RatioReport:
             "machine": {**machine(), "packages": self.versions},
             "options": self.options,
             "floor": dict(self.floor) if self.floor else None,
-            "verdict": verdict(self.rows),
+            "verdict": self.judge(self.rows),
             "rows": {row.name: self._row_json(row) for row in self.rows},
         }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -22,12 +22,10 @@ WARM = 2
 LOSS_TOLERANCE, MOVED_TOLERANCE = 1e-3, 1e-2
 """Relative. Adam makes a step of full size even from a gradient that is only rounding, so weights agree less well."""
 
-OURS = tuple(name for name, engine in TRAINING.items() if engine.ours)
 
-
-def engines_of(row: Training, chosen: Sequence[str] = ()) -> dict[str, Engine]:
+def engines_of(row: Training, chosen: Sequence[str] = (), among: Mapping[str, Engine] = TRAINING) -> dict[str, Engine]:
     """The engines of a row: those that were chosen, all if none were; few of them run the eager loop."""
-    found = {name: engine for name, engine in TRAINING.items() if not chosen or name in chosen}
+    found = {name: engine for name, engine in among.items() if not chosen or name in chosen}
     return {name: engine for name, engine in found.items() if engine.eager or not row.eager}
 
 
@@ -52,17 +50,19 @@ def disagreement(told: dict, wanted: dict) -> str:
     return ""
 
 
-def measure(row: Training, floor: Floor, options: Options) -> tuple[Measured, Race]:
-    """One row of the table."""
+def measure(
+    row: Training, floor: Floor, options: Options, among: Mapping[str, Engine] = TRAINING
+) -> tuple[Measured, Race]:
+    """One row of the table, with the engines that were chosen among some."""
     wanted = reference(row, options)
 
     def check(worker: Worker) -> str:
         return disagreement(worker.ask("check", steps=min(CHECKED, row.steps)), wanted)
 
     steps = row.steps * row.laps
-    engines = engines_of(row, options.engines)
+    engines = engines_of(row, options.engines, among)
     done = race(engines, "training", row.name, steps, WARM, check, options)
-    ours = [name for name in engines if name in OURS]
+    ours = [name for name, engine in engines.items() if engine.ours]
     if row.eager:  # no machine is the limit there
         return Measured(row.name, done.results, ours), done
     arithmetic = row.work.flops / floor.flops

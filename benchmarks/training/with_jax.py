@@ -15,7 +15,7 @@ import numpy as np
 from jax import lax
 
 from benchmarks.initial import initial
-from benchmarks.training.rows import ADAM, BINARY, VOCABULARIES, Training
+from benchmarks.training.rows import ADAM, BINARY, SGD, SQUARES, VOCABULARIES, Training
 
 Parameters = dict[str, Any]
 
@@ -205,6 +205,14 @@ class Tabular:
         return dense(p, "logits", jax.nn.relu(dense(p, "hidden_2", x)))
 
 
+class TapeLoop:
+    def parameters(self) -> Parameters:
+        return dense_parameters("hidden", 3, 16) | dense_parameters("output", 16, 1)
+
+    def __call__(self, p: Parameters, x: Any) -> Any:
+        return dense(p, "output", jnp.tanh(dense(p, "hidden", x)))
+
+
 MODELS: dict[str, Callable[[], Any]] = {
     "mlp-small": lambda: Mlp(784, 128, 128, 10),
     "mlp-large": lambda: Mlp(1024, 2048, 2048, 10),
@@ -213,6 +221,7 @@ MODELS: dict[str, Callable[[], Any]] = {
     "gpt-small": Gpt,
     "lstm": Lstm,
     "tabular": Tabular,
+    "tape-loop": TapeLoop,
 }
 
 
@@ -242,6 +251,8 @@ class Jax:
 
         def loss_of(p: Parameters, moving: Parameters, inputs: Any, y: Any) -> tuple[Any, Parameters]:
             logits, moving = model(p, *inputs, moving) if moving else (model(p, *inputs), moving)
+            if row.loss == SQUARES:
+                return jnp.mean((logits - y) ** 2), moving
             if row.loss == BINARY:
                 return jnp.mean(jax.nn.relu(logits) - logits * y + jnp.log1p(jnp.exp(-jnp.abs(logits)))), moving
             picked = jnp.take_along_axis(logits, y[..., None], axis=-1)[..., 0]
@@ -250,6 +261,9 @@ class Jax:
         def step(state: Any, batch: Any) -> tuple[Any, Any]:
             p, m, v, moving, count = state
             (loss, moving), gradients = jax.value_and_grad(loss_of, has_aux=True)(p, moving, *batch)
+            if row.eager:
+                rate = SGD["learning_rate"]
+                return (jax.tree.map(lambda p, g: p - rate * g, p, gradients), m, v, moving, count), loss
             p, m, v = adam(p, m, v, count + 1, gradients)
             return (p, m, v, moving, count + 1), loss
 
@@ -263,7 +277,7 @@ class Jax:
             whole = stacked, jnp.asarray(targets.reshape(*shape, *targets.shape[1:]))
             self.part = functools.cache(lambda first, count: jax.tree.map(lambda x: x[first : first + count], whole))
         else:
-            self.step = jax.jit(step, donate_argnums=0)
+            self.step = step if row.eager else jax.jit(step, donate_argnums=0)
             spans = [slice(start, start + row.batch) for start in range(0, len(targets), row.batch)]
             self.batches = [([jnp.asarray(x[s]) for x in inputs], jnp.asarray(targets[s])) for s in spans]
         self.restart()

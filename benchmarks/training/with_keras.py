@@ -42,7 +42,9 @@ class _Model:
 class Step(_Model):
     """Amalthea: one compiled function that takes a batch and updates the model; for an eager row, the bare tape."""
 
-    def __init__(self, row: Training, samples: int | None = None, dtype: str = "float32") -> None:
+    def __init__(
+        self, row: Training, samples: int | None = None, dtype: str = "float32", jit_compile: bool | None = None
+    ) -> None:
         import amalthea as am
 
         am.config.set_floatx(dtype)
@@ -66,7 +68,7 @@ class Step(_Model):
             optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
             return loss
 
-        self.step: Callable[..., Any] = step if row.eager else am.function(step)
+        self.step: Callable[..., Any] = step if row.eager else am.function(step, jit_compile=jit_compile)
 
     def run(self, steps: int) -> Sequence[float]:
         losses = []
@@ -84,8 +86,8 @@ class Step(_Model):
 class Fit(_Model):
     """`fit` on arrays in memory, silently and in order: one call trains the whole data set, as often as asked.
 
-    Real Keras is given the faster of its ways of compiling, and of one or several steps in each call of the program,
-    on TensorFlow, where both can matter; a trial decides. `chosen` says which.
+    Both are given the faster of their ways of compiling where the engine has several, and real Keras that of one or
+    several steps in each call of the program on TensorFlow, where it can matter; a trial decides. `chosen` says which.
     """
 
     def __init__(self, row: Training, package: str, samples: int | None = None, trials: bool = True) -> None:
@@ -93,13 +95,20 @@ class Fit(_Model):
         super().__init__(keras, row)
         self.inputs, self.targets = row.data(samples)
         ways: list[dict[str, Any]] = [{}]
-        if trials and package == "keras" and keras.backend.backend() == "tensorflow":
+        engine = (keras.config.backend(), package) if trials else None
+        if engine == ("tensorflow", "keras"):
             many = min(row.steps, 32)
             ways = [{"jit_compile": jit, "steps_per_execution": count} for jit in (False, True) for count in {1, many}]
+        elif engine in (("tensorflow", "amalthea"), ("torch", "amalthea"), ("torch", "keras")):
+            ways = [{"jit_compile": jit} for jit in (False, True)]
         seconds = []
         for way in ways if len(ways) > 1 else ():
             self._compile(way)
-            self._fit(row.steps)
+            try:
+                self._fit(row.steps)
+            except Exception:  # a compiler of the engine's that cannot take the model
+                seconds.append(float("inf"))
+                continue
             start = time.perf_counter()
             self._fit(row.steps)
             seconds.append(time.perf_counter() - start)

@@ -36,7 +36,13 @@ def test_compiling_is_measured_with_an_empty_and_with_a_filled_cache(tmp_path: P
 
 @pytest.mark.parametrize(
     ("arguments", "known"),
-    [(("core", "speed"), "trace"), (("training", "speed"), "mlp-small"), (("training", "--engines", "x"), "jax")],
+    [
+        (("core", "speed"), "trace"),
+        (("training", "speed"), "mlp-small"),
+        (("training", "--engines", "x"), "jax"),
+        (("backends", "speed"), "eager-add"),
+        (("backends", "--engines", "x"), "amalthea-torch-jit"),
+    ],
 )
 def test_an_unknown_name_is_answered_with_the_known_ones(arguments: tuple[str, ...], known: str) -> None:
     done = benchmarks(*arguments)

@@ -74,7 +74,7 @@ def test_an_engine_that_computes_something_else_is_wrong(losses: list[float], mo
 
 
 def test_only_engines_that_can_run_the_eager_loop_get_it() -> None:
-    assert set(table.engines_of(ROWS["tape-loop"])) == {"amalthea", "tensorflow", "torch"}
+    assert set(table.engines_of(ROWS["tape-loop"])) == {"amalthea", "jax", "tensorflow", "torch"}
     assert set(table.engines_of(ROWS["cnn"])) == set(TRAINING)
     assert set(table.engines_of(ROWS["cnn"], ["jax"])) == {"jax"}
 
