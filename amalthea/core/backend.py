@@ -44,7 +44,8 @@ class Backend(Protocol):
 
         A program may have an attribute `in_place`, a mapping from outputs to inputs, by place: it is then called with
         the places of inputs that it may overwrite as a second argument, and need not keep the arrays of these inputs
-        whole. Such an output may be the array of its input.
+        whole. Such an output may be the array of its input. If it is interrupted (Ctrl-C) after it gave up inputs, the
+        exception has the outputs in its attribute `outputs`.
 
         Args:
             graph: what is computed.

@@ -43,9 +43,7 @@ class _Compiled:
         in_place: Mapping[int, int] = getattr(self.program, "in_place", {})
         first = len(opened.all_inputs) - len(opened.state_inputs)
         self.overwritten = {
-            place - first: out - self.n_outputs
-            for out, place in in_place.items()
-            if opened.all_inputs[place].spec.size >= LENT
+            place - first: out for out, place in in_place.items() if opened.all_inputs[place].spec.size >= LENT
         }
         self.trainable = tuple(v._trainable for v in self.variables)
         self.epoch = trainability_epoch()
@@ -64,20 +62,23 @@ class _Compiled:
             results = self.program([*arrays, *(array_of(v._current()) for v in self.read)])
             self._assign(results, set())
             return [wrap(array) for array in results[: self.n_outputs]]
-        with Lending(self.read, list(self.overwritten)) as lent:
+        with Lending(self.read, self.overwritten) as lent:
             owned = {len(arrays) + place for place in lent.owned}
-            results = self.program([*arrays, *lent.arrays], owned)
-            updated = {self.overwritten[place]: place for place in lent.owned}
-            for i, place in updated.items():
-                lent.replace(place, results[self.n_outputs + i])
-            self._assign(results, updated)
-        return [wrap(array) for array in results[: self.n_outputs]]
+            try:
+                lent.results = self.program([*arrays, *lent.arrays], owned)
+            except BaseException as interruption:
+                lent.results = getattr(interruption, "outputs", None)
+                raise
+            finally:
+                if lent.results is not None:
+                    self._assign(lent.results, {self.overwritten[place] for place in lent.owned})
+            return [wrap(array) for array in lent.results[: self.n_outputs]]
 
-    def _assign(self, results: Sequence[Any], updated: Container[int]) -> None:
-        """Give variables their new values, except those that are `updated` in place."""
-        for i, (variable, array) in enumerate(zip(self.targets, results[self.n_outputs :], strict=True)):
-            if i not in updated:
-                variable._tensor = wrap(array)
+    def _assign(self, results: Sequence[Any], returned: Container[int]) -> None:
+        """Give variables their new values, except those that get theirs when what was lent is `returned`."""
+        for i, variable in enumerate(self.targets, self.n_outputs):
+            if i not in returned:
+                variable._tensor = wrap(results[i])
 
 
 class Function:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -23,13 +23,16 @@ from amalthea.core.tensor import array_of, wrap
 LENT = 1 << 12
 """Elements from which a variable's memory is lent to a program: a copy of less takes no longer than lending it."""
 
-_returned = threading.Condition()
+# The lock is entered as such: Ctrl-C can come between a condition's taking of it and what it guards.
+_lock = threading.RLock()
+_returned = threading.Condition(_lock)
 
 
 def _after_fork() -> None:
     # Whoever held the lock has no thread here; what was lent is found again by `Loan.wait`.
-    global _returned
-    _returned = threading.Condition()
+    global _lock, _returned
+    _lock = threading.RLock()
+    _returned = threading.Condition(_lock)
 
 
 if hasattr(os, "register_at_fork"):
@@ -39,20 +42,27 @@ if hasattr(os, "register_at_fork"):
 class Loan:
     """What a variable holds instead of a tensor while a program works on its array."""
 
-    __slots__ = ("array", "thread", "variable")
+    __slots__ = ("lending", "place", "thread", "variable")
 
-    def __init__(self, variable: Any, array: Any) -> None:
-        self.variable, self.array, self.thread = variable, array, threading.current_thread()
+    def __init__(self, lending: Any, place: int, variable: Any) -> None:
+        self.lending, self.place, self.variable = lending, place, variable
+        self.thread = threading.current_thread()
 
     def wait(self) -> None:
         """Return when the variable holds a tensor again."""
-        with _returned:
+        with _lock:
             while self.variable._tensor is self:
                 # The borrower itself comes here only if it was interrupted before it could give the array back.
                 if self.thread is threading.current_thread() or not self.thread.is_alive():
-                    self.variable._tensor = wrap(self.array)
+                    self.give_back()
                 else:
                     _returned.wait(0.1)
+
+    def give_back(self) -> None:
+        """Let the variable hold its new value; the old one where there is none."""
+        if self.variable._tensor is self:
+            self.variable._tensor = wrap(self.lending.array(self.place))
+            self.lending = None
 
 
 class Lending:
@@ -60,21 +70,27 @@ class Lending:
 
     Args:
         variables: each stands there once.
-        updated: the places of those that the program could overwrite.
+        updated: the places of those that the program could overwrite, with the places of their new values in `results`.
 
     Attributes:
         arrays: the arrays of all variables, in order.
         owned: the places among them that may be overwritten until the end of the context.
+        results: what the program returned, to be set as soon as it did.
     """
 
-    def __init__(self, variables: Sequence[Any], updated: Sequence[int]) -> None:
+    def __init__(self, variables: Sequence[Any], updated: Mapping[int, int]) -> None:
         self.variables, self.updated = variables, updated
         self.arrays: list[Any] = []
         self.owned: list[int] = []
+        self.results: Sequence[Any] | None = None
         self._loans: list[Loan] = []
 
+    def array(self, place: int) -> Any:
+        """The array with the current value of a variable that was lent."""
+        return self.arrays[place] if self.results is None else self.results[self.updated[place]]
+
     def __enter__(self) -> Lending:
-        with _returned:
+        with _lock:
             # First wait for all, then take all: two threads that hold some each would wait for one another.
             while (lent := self._lent()) is not None:
                 lent.wait()
@@ -89,21 +105,15 @@ class Lending:
 
     def _take(self, place: int) -> None:
         """Lend a variable's array if it is whole and nobody else holds it."""
-        variable, array = self.variables[place], self.arrays[place]
-        lendable = active.backend.lendable(array)
-        del array
-        if not lendable or _PRIVATE is None:
+        if _PRIVATE is None or not active.backend.lendable(self.arrays[place]):
             return
-        loan, tensor, counts = _lend(variable, self.arrays, place)
+        variable = self.variables[place]
+        loan, tensor, counts = _lend(self, variable, self.arrays, place)
         if counts == _PRIVATE:
             self.owned.append(place)
             self._loans.append(loan)
         else:
             variable._tensor = tensor
-
-    def replace(self, place: int, array: Any) -> None:
-        """Say which array holds the new value of a variable that was lent; until then it is the old one."""
-        self._loans[self.owned.index(place)].array = array
 
     def _lent(self) -> Loan | None:
         return next((v._tensor for v in self.variables if type(v._tensor) is Loan), None)
@@ -111,25 +121,26 @@ class Lending:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._give_back()
+        self._give_back(whole=kind is None)
 
-    def _give_back(self) -> None:
-        with _returned:
+    def _give_back(self, whole: bool = False) -> None:
+        with _lock:
             for loan in self._loans:
-                if loan.variable._tensor is loan:
-                    loan.variable._tensor = wrap(loan.array)
+                loan.give_back()
             if self._loans:
                 _returned.notify_all()
+            if whole:  # who borrows next counts references: none may be left here, nor in a cycle with the loans
+                self.arrays, self.results, self._loans = [], None, []
 
 
-def _lend(variable: Any, arrays: list[Any], place: int) -> tuple[Loan, Any, tuple[int, int]]:
+def _lend(lending: Any, variable: Any, arrays: list[Any], place: int) -> tuple[Loan, Any, tuple[int, int]]:
     """Put a loan in the place of a variable's tensor; returns it, the tensor, and how many references there are.
 
     Counted are those to the tensor and to its array, after nobody can come by the tensor any more. What a count is with
     no other owner depends on the interpreter, so counts are compared with `_PRIVATE`.
     """
     tensor = variable._tensor
-    loan = variable._tensor = Loan(variable, arrays[place])
+    loan = variable._tensor = Loan(lending, place, variable)
     counts = sys.getrefcount(tensor), sys.getrefcount(arrays[place])
     return loan, tensor, counts
 
@@ -145,7 +156,7 @@ def _private_counts() -> tuple[int, int] | None:
     So it is where threads run without the interpreter's lock, or a debugger holds references of its own.
     """
     example = _Example(wrap(bytearray(1)))
-    counts = _lend(example, [example._tensor._array], 0)[2]
+    counts = _lend(None, example, [example._tensor._array], 0)[2]
     counted = getattr(sys, "_is_gil_enabled", lambda: True)()
     return counts if counted and counts[0] <= 2 and counts[1] <= 4 else None
 

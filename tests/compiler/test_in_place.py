@@ -267,11 +267,11 @@ def test_two_threads_may_step_the_same_variables(state):
 def test_a_value_that_was_never_given_back_is_found(state):
     step = stepper(state)
     before = state.numpy()
-    lent = Lending([state], [0])
+    lent = Lending([state], {0: 0})
     lent.__enter__()  # and the thread is interrupted before it can leave the context
     assert type(state._tensor) is Loan
     np.testing.assert_array_equal(state.numpy(), before)
-    worker = threading.Thread(target=lambda: Lending([state], [0]).__enter__())
+    worker = threading.Thread(target=lambda: Lending([state], {0: 0}).__enter__())
     del lent
     gc.collect()
     worker.start()
@@ -396,7 +396,7 @@ def test_a_process_forked_while_a_value_is_lent_has_it(state):
 
     stepper(state)
     want = state.numpy()
-    with Lending([state], [0]) as lent:
+    with Lending([state], {0: 0}) as lent:
         assert lent.owned == [0]
         worker = threading.Thread(target=lambda: None)
         worker.start()

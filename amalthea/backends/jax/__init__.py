@@ -23,6 +23,8 @@ try:
 except ImportError as error:
     raise missing_engine("jax", "jax") from error
 
+from amalthea.backends.jax.eager import eager_kernel
+
 jax.config.update("jax_enable_x64", True)
 
 
@@ -36,10 +38,12 @@ class JaxBackend:
 
     def __init__(self) -> None:
         self.bare_kernels: dict[str, Callable[..., Any]] = {}
+        checks: dict[str, Callable[..., Any]] = {}
         for module in pkgutil.iter_modules(__path__):
             found = importlib.import_module(f"{__name__}.{module.name}")
             self.bare_kernels.update(getattr(found, "KERNELS", {}))
-        self.kernels = dict(self.bare_kernels)
+            checks.update(getattr(found, "CHECKS", {}))
+        self.kernels = {name: eager_kernel(kernel, checks.get(name)) for name, kernel in self.bare_kernels.items()}
 
     def to_array(self, value: Any, dtype: np.dtype | None = None) -> Any:
         """A JAX array of the value, in the dtype if one is given; other engines' tensors come by DLPack."""
@@ -58,15 +62,15 @@ class JaxBackend:
         return compile_graph(graph, self.bare_kernels)
 
     def lendable(self, array: Any) -> bool:
-        """No program overwrites its inputs."""
-        return False
+        """Always: JAX itself leaves a buffer alone that NumPy or DLPack looks into."""
+        return True
 
     def compile_eager(self, graph: Graph) -> None:
         """None: JAX compiles each op by itself."""
 
     def interpret(self, graph: Graph) -> Callable[[Sequence[Any]], list[Any]]:
         """A program that calls kernel after kernel."""
-        return interpret(graph, self.bare_kernels, self.name, jax.numpy.asarray)
+        return interpret(graph, self.kernels, self.name, jax.numpy.asarray)
 
     def devices(self) -> list[str]:
         """All that JAX can use, e.g. ["gpu:0", "cpu:0"]."""

@@ -18,14 +18,14 @@ from amalthea.backends.numpy.indexing import check_range
 Ints = tuple[int, ...]
 
 
-def _check(indices: Any, size: int, where: str, axis: int) -> None:
+def _check_gather(x: Any, indices: Any, axis: int) -> None:
     if not isinstance(indices, jax.core.Tracer):
-        check_range(np.asarray(indices), size, where, axis)  # a constant inside a trace is looked at outside of it
+        check_range(np.asarray(indices), x.shape[axis], "gather", axis)
 
 
 def gather(x: Any, indices: Any, axis: int) -> Any:
     """The slices of x along an axis at the indices; negative ones count from the end."""
-    _check(indices, x.shape[axis], "gather", axis)
+    _check_gather(x, indices, axis)
     size = x.shape[axis]
     if not size:
         return jnp.zeros((*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]), x.dtype)
@@ -47,8 +47,16 @@ def dynamic_update_slice(x: Any, updates: Any, start_indices: Any) -> Any:
     return lax.dynamic_update_slice(x, updates, _starts(start_indices, x.shape))
 
 
+def _check_scatter_update(inputs: Any, indices: Any, updates: Any, reduction: str | None) -> None:
+    if not isinstance(indices, jax.core.Tracer) and inputs.size:
+        places = np.asarray(indices)
+        for axis, size in enumerate(inputs.shape[: indices.shape[-1]]):
+            check_range(places[..., axis], size, "scatter_update", axis)
+
+
 def scatter_update(inputs: Any, indices: Any, updates: Any, reduction: str | None) -> Any:
     """The inputs with updates[i] written to, or combined with, the element or slice at indices[i]."""
+    _check_scatter_update(inputs, indices, updates, reduction)
     depth = indices.shape[-1]
     rest = inputs.shape[depth:]
     indices = indices.reshape(-1, depth)
@@ -56,7 +64,6 @@ def scatter_update(inputs: Any, indices: Any, updates: Any, reduction: str | Non
         return inputs
     columns = []
     for axis, size in enumerate(inputs.shape[:depth]):
-        _check(indices[:, axis], size, "scatter_update", axis)
         columns.append(jnp.where(indices[:, axis] < 0, indices[:, axis] + size, indices[:, axis]))
     updates = updates.reshape(-1, *rest)
     half = inputs.dtype.itemsize == 2 and inputs.dtype.kind not in "iu"
@@ -84,3 +91,6 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "dynamic_update_slice": dynamic_update_slice,
     "scatter_update": scatter_update,
 }
+
+CHECKS: dict[str, Callable[..., Any]] = {"gather": _check_gather, "scatter_update": _check_scatter_update}
+"""What eager calls look at before a program runs, which clamps."""

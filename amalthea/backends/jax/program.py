@@ -1,9 +1,9 @@
-"""A graph of primitives as one jitted JAX function."""
+"""A graph of primitives as one jitted JAX function, which takes over the memory of the state it replaces."""
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import jax
@@ -11,15 +11,70 @@ import jax
 from amalthea.backends.interpreter import interpret
 from amalthea.core.backend import active
 from amalthea.core.graph import Graph
+from amalthea.core.loans import LENT
 
 Run = Callable[[Sequence[Any]], list[Any]]
 _bodies: weakref.WeakKeyDictionary[Graph, Run] = weakref.WeakKeyDictionary()
 
 
 def compile_graph(graph: Graph, kernels: dict[str, Callable[..., Any]]) -> Run:
-    """A program for the graph: takes the arrays of `graph.all_inputs`, returns those of `graph.all_outputs`."""
-    jitted = jax.jit(interpret(graph, kernels, "jax", jax.numpy.asarray))
-    return lambda arrays: list(jitted(list(arrays)))
+    """A program for the graph: takes the arrays of `graph.all_inputs`, returns those of `graph.all_outputs`.
+
+    Large variables that the graph updates are donated to XLA, which writes their new values over the old ones. What the
+    caller does not own is copied before.
+    """
+    compute = interpret(graph, kernels, "jax", jax.numpy.asarray)
+    in_place = _updates(graph)
+    if not in_place:
+        return jax.jit(compute)  # type: ignore[no-any-return]
+    given = list(in_place.values())
+    kept = [i for i in range(len(graph.all_inputs)) if i not in set(given)]
+    # XLA gives a donated buffer to the first output of its shape: the updates come first, in the order of their inputs.
+    outputs = [*in_place, *(i for i in range(len(graph.all_outputs)) if i not in in_place)]
+    order = sorted(range(len(outputs)), key=outputs.__getitem__)
+    inputs = [*given, *kept]
+    places = sorted(range(len(inputs)), key=inputs.__getitem__)
+
+    def donating(donated: list[Any], others: list[Any]) -> list[Any]:
+        arrays = [*donated, *others]
+        results = compute([arrays[i] for i in places])
+        return [results[i] for i in outputs]
+
+    jitted = jax.jit(donating, donate_argnums=0)
+    started = False
+
+    # A function and not an object, as calls of objects can be interrupted between their result and its assignment.
+    def run(arrays: Sequence[Any], owned: Collection[int] = ()) -> list[Any]:
+        nonlocal started
+        if not started:  # it compiles, in Python, where it can be interrupted at any time: it works on copies
+            owned = ()
+        donated = [arrays[i] if i in owned else arrays[i].copy() for i in given]
+        others = [arrays[i] for i in kept]
+        made: list[list[Any]] = []
+        try:
+            # All in C: Ctrl-C, which comes between two steps of the interpreter, finds the outputs in `made`.
+            made.extend(map(jitted, (donated,), (others,)))
+            started = True
+            return [made[0][i] for i in order]
+        except BaseException as interruption:
+            if made:
+                interruption.outputs = [made[0][i] for i in order]  # type: ignore[attr-defined]
+            raise
+
+    run.in_place = in_place  # type: ignore[attr-defined]
+    return run
+
+
+def _updates(graph: Graph) -> dict[int, int]:
+    """The places of large new values of variables among the outputs, and of the old ones among the inputs."""
+    places = {value: i for i, value in enumerate(graph.all_inputs)}
+    first, found = len(graph.outputs), {}
+    olds = {variable: value for variable, value in zip(graph.variables, graph.state_inputs, strict=True)}
+    for i, (index, new) in enumerate(graph.updates):
+        old = olds[graph.variables[index]]
+        if old in places and old.spec == new.spec and old.spec.size >= LENT:
+            found[first + i] = places[old]
+    return found
 
 
 def traceable(graph: Graph) -> Run:
