@@ -69,12 +69,17 @@ class TorchBackend:
         return array.numpy()
 
     def compile(self, graph: Graph, jit_compile: bool | None = None) -> Callable[[Sequence[Any]], list[Any]]:
-        """A program that calls torch functions in order."""
-        return self.interpret(graph)
+        """A program of torch functions, called one after the other by a generated Python function."""
+        from amalthea.backends.torch.compiled.program import Program  # brings the compiler's passes
+
+        return Program(graph, self.bare_kernels, self.to_array)
 
     def lendable(self, array: Any) -> bool:
-        """No program overwrites its inputs."""
-        return False
+        """Whether its elements lie in order in memory of torch's that no other tensor shares."""
+        if not array.is_contiguous() or array.is_inference():
+            return False
+        storage = array.untyped_storage()
+        return storage.resizable() and _holders(storage) == _ALONE and storage.nbytes() == array.nbytes
 
     def compile_eager(self, graph: Graph) -> None:
         """None: a program calls the same functions as eager code does."""
@@ -103,6 +108,16 @@ class TorchBackend:
             yield
         finally:
             types.device = before
+
+
+def _holders(storage: Any) -> int:
+    """How many hold a tensor's memory."""
+    return torch._C._storage_Use_Count(storage._cdata)  # type: ignore[attr-defined,no-any-return]
+
+
+_EXAMPLE = torch.zeros(1)
+_ALONE = _holders(_EXAMPLE.untyped_storage())
+"""What `_holders` says of memory that one tensor holds."""
 
 
 BACKEND = TorchBackend()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 
-from amalthea.backends.torch.types import in_float32
+from amalthea.backends.torch.types import HALF, in_float32
 
 Ints = tuple[int, ...]
 Pairs = tuple[tuple[int, int], ...]
@@ -32,45 +33,70 @@ def _filters(kernel: Any) -> Any:
     return kernel.movedim((-1, -2), (0, 1))
 
 
-@in_float32
-def convolution(x: Any, kernel: Any, *, strides: Ints, padding: Pairs, dilation: Ints, groups: int) -> Any:
-    """The convolution of (batch, *sizes, channels) with (*kernel_sizes, channels / groups, filters)."""
-    same = all(lo == hi >= 0 for lo, hi in padding)
-    edges: Any = [lo for lo, _ in padding] if same else 0
-    x = _first(x if same else padded(x, padding))
-    made = _CONVOLUTIONS[len(strides) - 1](x, _filters(kernel), None, strides, edges, dilation, groups)
+def _edges(padding: Pairs) -> list[int] | None:
+    """The padding as torch takes it; None where the two sides differ."""
+    return [lo for lo, _ in padding] if all(lo == hi >= 0 for lo, hi in padding) else None
+
+
+def convolved(x: Any, kernel: Any, bias: Any, strides: Ints, padding: Pairs, dilation: Ints, groups: int) -> Any:
+    """A convolution, plus a bias `(filters,)` if there is one."""
+    edges = _edges(padding)
+    x = _first(padded(x, padding) if edges is None else x)
+    made = _CONVOLUTIONS[len(strides) - 1](x, _filters(kernel), bias, strides, edges or 0, dilation, groups)
     return made.movedim(1, -1)
 
 
-def _backward(
-    y: Any, x: Any, kernel: Any, strides: Ints, dilation: Ints, groups: int, input: bool
-) -> tuple[Any, Any, Any]:
-    """Torch's own gradients of a convolution without padding."""
-    n = len(strides)
-    return torch.ops.aten.convolution_backward(  # type: ignore[no-any-return]
-        y, x, kernel, None, strides, [0] * n, dilation, False, [0] * n, groups, [input, not input, False]
+def gradients(
+    y: Any, x: Any, kernel: Any, strides: Ints, padding: Pairs, dilation: Ints, groups: int, wanted: tuple[bool, bool]
+) -> tuple[Any, Any]:
+    """What an output's gradient gives for the input and for the kernel; None for what is not wanted."""
+    edges, n = _edges(padding), len(strides)
+    wide = x if edges is not None else padded(x, padding)
+    for_input, for_kernel, _ = torch.ops.aten.convolution_backward(
+        *(_first(y), _first(wide), _filters(kernel), None, strides, edges or [0] * n, dilation, False, [0] * n, groups),
+        [*wanted, False],
     )
+    if wanted[0]:
+        for_input = for_input.movedim(1, -1)
+        for_input = for_input if edges is not None else padded(for_input, [(-lo, -hi) for lo, hi in padding])
+    return for_input, for_kernel.movedim((0, 1), (-1, -2)) if wanted[1] else None
 
 
-@in_float32
+def _in_floats(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compute half precision in float32, and integers, which torch does not convolve, in float64: exact up to 2**53."""
+
+    @functools.wraps(function)
+    def run(x: Any, y: Any, **attrs: Any) -> Any:
+        if x.dtype.is_floating_point:
+            return (in_float32(function) if x.dtype in HALF else function)(x, y, **attrs)
+        made = function(x.to(torch.float64), y.to(torch.float64), **attrs).to(torch.int64)
+        return made != 0 if x.dtype == torch.bool else made.to(x.dtype)
+
+    return run
+
+
+@_in_floats
+def convolution(x: Any, kernel: Any, *, strides: Ints, padding: Pairs, dilation: Ints, groups: int) -> Any:
+    """The convolution of (batch, *sizes, channels) with (*kernel_sizes, channels / groups, filters)."""
+    return convolved(x, kernel, None, strides, padding, dilation, groups)
+
+
+@_in_floats
 def conv_input_gradient(
     y: Any, kernel: Any, *, input_size: Ints, strides: Ints, padding: Pairs, dilation: Ints, groups: int
 ) -> Any:
     """What a convolution's output gradient gives for its input."""
-    full = [n + lo + hi for n, (lo, hi) in zip(input_size, padding, strict=True)]
-    x = y.new_empty((y.shape[0], *full, kernel.shape[-2] * groups))
-    made = _backward(_first(y), _first(x), _filters(kernel), strides, dilation, groups, True)[0]
-    return padded(made.movedim(1, -1), [(-lo, -hi) for lo, hi in padding])
+    x = y.new_empty((y.shape[0], *input_size, kernel.shape[-2] * groups))
+    return gradients(y, x, kernel, strides, padding, dilation, groups, (True, False))[0]
 
 
-@in_float32
+@_in_floats
 def conv_kernel_gradient(
     x: Any, y: Any, *, kernel_size: Ints, strides: Ints, padding: Pairs, dilation: Ints, groups: int
 ) -> Any:
     """What a convolution's output gradient gives for its kernel."""
     kernel = x.new_empty((*kernel_size, x.shape[-1] // groups, y.shape[-1]))
-    x = _first(padded(x, padding))
-    return _backward(_first(y), x, _filters(kernel), strides, dilation, groups, False)[1].movedim((0, 1), (-1, -2))
+    return gradients(y, x, kernel, strides, padding, dilation, groups, (False, True))[1]
 
 
 KERNELS: dict[str, Callable[..., Any]] = {

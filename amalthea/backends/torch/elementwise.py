@@ -9,6 +9,7 @@ import torch
 
 from amalthea.backends.torch.types import UNSIGNED, in_float32, signed, to_torch
 from amalthea.core import dtypes
+from amalthea.core.errors import ArgumentError, fail
 
 
 def cast(x: Any, dtype: str) -> Any:
@@ -16,7 +17,25 @@ def cast(x: Any, dtype: str) -> Any:
     wanted = to_torch(dtypes.standardize(dtype))
     if wanted == torch.bool and x.dtype in UNSIGNED:
         return x.to(torch.int64) != 0
+    if x.dtype.is_floating_point and not wanted.is_floating_point and wanted != torch.bool:
+        return _whole(x.to(torch.float64), wanted)
     return x.to(wanted)
+
+
+def _whole(x: Any, wanted: torch.dtype) -> Any:
+    """Cut float64 to an integer dtype; numbers past the ends of its range become the ends, and NaN 0."""
+    info = torch.iinfo(wanted)
+    x = torch.nan_to_num(x, 0.0, float("inf"), float("-inf")).clamp(min=float(info.min))
+    signed_end = 2.0**63  # int64 holds all of the other types; of uint64 the upper half is counted from there
+    if wanted == torch.uint64:
+        upper = x >= signed_end
+        made = torch.where(upper, x - signed_end, x)
+        made = torch.where(
+            made >= signed_end, info.max >> 1, torch.where(made >= signed_end, 0.0, made).to(torch.int64)
+        )
+        return torch.where(upper, made ^ torch.iinfo(torch.int64).min, made).view(torch.uint64)
+    past = x >= float(info.max)
+    return torch.where(past, info.max, torch.where(past, 0.0, x).to(torch.int64)).to(wanted)
 
 
 def view(x: Any, dtype: str) -> Any:
@@ -51,6 +70,13 @@ def mod(x1: Any, x2: Any) -> Any:
         )
     safe = torch.where(x2 == 0, torch.ones_like(x2), x2)
     return torch.where(x2 == 0, torch.zeros_like(x1), torch.remainder(x1, safe))
+
+
+def power(x1: Any, x2: Any) -> Any:
+    """x1 to the power of x2; ArgumentError for integers to negative powers (not looked for on a GPU)."""
+    if not x1.dtype.is_floating_point and x2.device.type == "cpu" and bool((x2 < 0).any()):
+        fail(ArgumentError, "there are no negative integer powers of integers", where="power", fix="use floats")
+    return torch.pow(x1, x2)
 
 
 def _unsigned64(quotient: bool, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -147,7 +173,7 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "divide": torch.true_divide,
     "floor_divide": _unsigned64(True, signed(floor_divide)),
     "mod": _unsigned64(False, signed(mod)),
-    "power": signed(torch.pow),
+    "power": signed(power),
     "maximum": _logical(_picked(torch.maximum), torch.logical_or),
     "minimum": _logical(_picked(torch.minimum), torch.logical_and),
     "arctan2": torch.atan2,

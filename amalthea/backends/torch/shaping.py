@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from amalthea.backends.torch import types
-from amalthea.backends.torch.types import to_torch
+from amalthea.backends.torch.types import signed, to_torch
 from amalthea.core import dtypes
 
 Ints = tuple[int, ...]
@@ -45,7 +45,7 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "broadcast_to": lambda x, shape: torch.broadcast_to(x, shape),
     "concatenate": lambda *xs, axis: torch.cat(xs, dim=axis),
     "constant_pad": constant_pad,
-    "flip": lambda x, axis: torch.flip(x, axis),
+    "flip": signed(lambda x, axis: torch.flip(x, axis)),
     "strided_slice": strided_slice,
     "iota": lambda size, dtype: torch.arange(size, device=types.device).to(to_torch(dtypes.standardize(dtype))),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import NamedTuple
 
 from amalthea.compiler.passes.common_subexpressions import share_common_subexpressions
@@ -40,7 +40,7 @@ PASSES = (
 )
 
 
-def optimize(graph: Graph, verify: bool = False, trace: Observer | None = None) -> Graph:
+def optimize(graph: Graph, verify: bool = False, trace: Observer | None = None, leave: Container[str] = ()) -> Graph:
     """The graph after all passes: the same inputs, outputs and variables, fewer and cheaper nodes.
 
     Args:
@@ -48,6 +48,7 @@ def optimize(graph: Graph, verify: bool = False, trace: Observer | None = None) 
             size is returned as it is.
         verify: check the grammar after each pass that changes the graph (slow; for tests).
         trace: called as `trace(name, before, after)` for each pass that changes the graph, in order.
+        leave: passes, by name, that are left out.
 
     >>> import amalthea as am
     >>> from amalthea.compiler.passes.pipeline import optimize
@@ -65,7 +66,7 @@ def optimize(graph: Graph, verify: bool = False, trace: Observer | None = None) 
     for _ in range(ROUNDS):
         start = graph
         for name, run, _ in PASSES:
-            if settled.get(name) is graph:
+            if name in leave or settled.get(name) is graph:
                 continue
             after = run(graph)
             if after is graph:

@@ -1,0 +1,190 @@
+"""Programs of the torch backend: which torch functions they call, and what they write into whose memory."""
+
+import numpy as np
+import pytest
+
+import amalthea as am
+from amalthea import layers as L
+
+rng = np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def on_torch():
+    with am.backend_scope("torch"):
+        yield
+
+
+def program_of(function, *arguments):
+    """The program that a compiled function runs on these arguments, after it has run once."""
+    function(*arguments)
+    (entries,) = function._compiled.values()
+    return entries[0].program
+
+
+def called(program):
+    return [getattr(call.function, "__name__", str(call.function)) for call in program.calls]
+
+
+def trained(model, optimizer):
+    model.optimizer = optimizer
+    optimizer.build(model.trainable_variables)
+
+    @am.function
+    def step(x, y):
+        with am.GradientTape() as tape:
+            loss = am.ops.mean((model(x, training=True) - y) ** 2)
+        optimizer.apply_gradients(zip(tape.gradient(loss, model.trainable_variables), model.trainable_variables))
+        return loss
+
+    return step
+
+
+def dense():
+    am.utils.set_random_seed(1)
+    return am.Sequential([L.Input((64,)), L.Dense(80, activation="relu"), L.Dense(2)])
+
+
+X, Y = rng.normal(size=(8, 64)).astype("float32"), rng.normal(size=(8, 2)).astype("float32")
+
+
+def test_layers_are_one_call_each_and_adam_is_one_for_all_variables():
+    program = program_of(trained(dense(), am.optimizers.Adam(0.01)), X, Y)
+    names = called(program)
+    assert names.count("addmm") == 2 and names.count("mm") == 3
+    assert names.count("adam_step") == 1 and "sqrt" in names  # of the rate alone
+    assert sum(len(c.args[0]) for c in program.calls if getattr(c.function, "__name__", "") == "adam_step") == 4
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        lambda: am.optimizers.Adam(0.01),
+        lambda: am.optimizers.AdamW(0.01, weight_decay=0.1),
+        lambda: am.optimizers.Adam(0.01, amsgrad=True),
+        lambda: am.optimizers.Adam(0.01, clipnorm=0.1),
+        lambda: am.optimizers.SGD(0.1, momentum=0.9),
+        lambda: am.optimizers.RMSprop(0.01),
+    ],
+)
+def test_training_is_the_same_as_on_numpy(optimizer):
+    def losses():
+        step = trained(dense(), optimizer())
+        return [float(step(X, Y)) for _ in range(6)]
+
+    ours = losses()
+    with am.backend_scope("numpy"):
+        wanted = losses()
+    assert ours[0] != ours[-1]
+    np.testing.assert_allclose(ours, wanted, rtol=2e-4)
+
+
+def test_variables_keep_their_memory_and_values_that_were_read_do_not_change():
+    model = dense()
+    step = trained(model, am.optimizers.SGD(0.1))
+    step(X, Y)
+    kernel = model.trainable_variables[0]
+    place = kernel.value._array.data_ptr()
+    step(X, Y)
+    assert kernel.value._array.data_ptr() == place
+    held, view = kernel.value, kernel.numpy()
+    before = view.copy()
+    step(X, Y)
+    np.testing.assert_array_equal(held.numpy(), before)
+    np.testing.assert_array_equal(view, before)
+    assert not np.array_equal(kernel.numpy(), before)
+
+
+def test_a_result_is_not_overwritten_by_the_update_after_it():
+    v = am.Variable(np.ones(5000, "float32"))
+
+    @am.function
+    def step():
+        before = v.value[::-1]
+        v.assign_add(before * 2.0)
+        return before, v + 0.0
+
+    for _ in range(3):
+        before, after = step()
+        np.testing.assert_array_equal(after.numpy(), before.numpy() * 3)
+
+
+def test_an_array_of_numpys_is_never_written_to():
+    array = np.ones(5000, "float32")
+    v = am.Variable(array)
+    step = am.function(lambda: v.assign_add(am.ops.ones(5000)))
+    for _ in range(3):
+        step()
+    assert array.sum() == 5000 and v.numpy().sum() == 4 * 5000
+
+
+def test_both_gradients_of_a_convolution_come_from_one_call_and_pooling_finds_its_places_once():
+    am.utils.set_random_seed(1)
+    model = am.Sequential(
+        [L.Input((9, 8, 3)), L.Conv2D(4, 3, activation="relu"), L.MaxPooling2D(2), L.Conv2D(5, 2, padding="same")]
+    )
+    x = rng.normal(size=(2, 9, 8, 3)).astype("float32")
+
+    @am.function
+    def gradients(x):
+        with am.GradientTape() as tape:
+            loss = am.ops.mean(model(x) ** 2)
+        return tape.gradient(loss, model.trainable_variables)
+
+    names = called(program_of(gradients, x))
+    assert names.count("convolved") == 2 and names.count("gradients") == 1 and names.count("conv_kernel_gradient") == 1
+    assert names.count("pooled") == 1 and names.count("pooled_gradient") == 1
+    found = [g.numpy() for g in gradients(x)]
+    with am.backend_scope("numpy"):
+        for got, want in zip(found, gradients(x), strict=True):
+            np.testing.assert_allclose(got, want.numpy(), rtol=2e-4, atol=1e-6)
+
+
+def test_images_are_not_copied_around_convolutions():
+    import torch
+
+    model = am.Sequential([L.Input((16, 16, 8)), L.Conv2D(16, 3, activation="relu"), L.MaxPooling2D(2), L.Conv2D(8, 3)])
+    run = am.function(lambda x: model(x))
+    x = am.ops.convert_to_tensor(rng.normal(size=(4, 16, 16, 8)).astype("float32"))
+    run(x)
+    with torch.profiler.profile(record_shapes=True) as profile:
+        run(x)
+    copied = [e.input_shapes for e in profile.key_averages(group_by_input_shape=True) if e.key == "aten::copy_"]
+    assert all(4 not in shape for shapes in copied for shape in shapes if len(shape) == 4)
+
+
+@pytest.mark.parametrize(
+    "subscripts",
+    ["ab,bc->ac", "ab,bc->ca", "ba,bc->ac", "ba,cb->ca", "abc,cd->abd", "abc,abd->cd", "abcd,abed->abce",
+     "bqhd,bkhd->bhqk", "bhqk,bkhd->bqhd", "abc,dbc->ad", "abc,dcb->da", "a,b->ab", "a,a->", "ab,b->a", "ab,ac->abc"],
+)  # fmt: skip
+def test_contractions(subscripts):
+    sizes = dict(zip("abcdehkq", (2, 3, 5, 4, 7, 6, 1, 8), strict=True))
+    x, y = (rng.normal(size=[sizes[a] for a in part]) for part in subscripts.split("->")[0].split(","))
+    run = am.function(lambda x, y: am.ops.einsum(subscripts, x, y))
+    assert not {"contract", "einsum"} & set(called(program_of(run, x, y)))
+    np.testing.assert_allclose(run(x, y).numpy(), np.einsum(subscripts, x, y), rtol=1e-10)
+
+
+def test_the_lowest_and_equal_numbers_of_windows_have_the_gradient_of_numpy():
+    x = np.float32([[1, 1, 0, 2], [1, 0, 2, 2], [-np.inf, -np.inf, 3, 1], [-np.inf, -np.inf, 1, 3]])[None, :, :, None]
+
+    def gradient():
+        t = am.ops.convert_to_tensor(x)
+        with am.GradientTape() as tape:
+            tape.watch(t)
+            y = am.ops.sum(am.ops.max_pool(t, 2) * np.float32([[1, 2], [3, 4]])[None, :, :, None])
+        return tape.gradient(y, t).numpy()
+
+    ours = gradient()
+    with am.backend_scope("numpy"):
+        np.testing.assert_array_equal(ours, gradient())
+
+
+def test_integers_convolve_and_negative_powers_of_them_are_refused():
+    x, k = rng.integers(-9, 9, (2, 5, 5, 3)), rng.integers(-9, 9, (2, 2, 3, 4))
+    with am.backend_scope("numpy"):
+        wanted = am.ops.conv(x.astype("float64"), k.astype("float64")).numpy()
+    np.testing.assert_array_equal(am.ops.conv(x.astype("int32"), k.astype("int32")).numpy(), wanted)
+    with pytest.raises(ValueError, match="negative integer powers"):
+        am.ops.power(np.int32([2]), np.int32([-1]))
