@@ -34,7 +34,8 @@ def trained(model, optimizer):
     def step(x, y):
         with am.GradientTape() as tape:
             loss = am.ops.mean((model(x, training=True) - y) ** 2)
-        optimizer.apply_gradients(zip(tape.gradient(loss, model.trainable_variables), model.trainable_variables))
+        gradients = tape.gradient(loss, model.trainable_variables)
+        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
         return loss
 
     return step
@@ -52,7 +53,7 @@ def test_layers_are_one_call_each_and_adam_is_one_for_all_variables():
     program = program_of(trained(dense(), am.optimizers.Adam(0.01)), X, Y)
     names = called(program)
     assert names.count("addmm") == 2 and names.count("mm") == 3
-    assert names.count("adam_step") == 1 and "sqrt" in names  # of the rate alone
+    assert names.count("adam_step") == 1 and names.count("sqrt_") == 1  # the root is of the rate
     assert sum(len(c.args[0]) for c in program.calls if getattr(c.function, "__name__", "") == "adam_step") == 4
 
 

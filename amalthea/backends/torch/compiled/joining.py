@@ -14,7 +14,7 @@ ON_LISTS: frozenset[Callable[..., Any]] = frozenset({adam_step})
 
 
 def join(calls: Sequence[Call]) -> list[Call]:
-    """The calls, with those of one function on lists joined at the last one's place, where nothing needs them before."""
+    """The calls, those of one function on lists joined in the last one's place where nothing needs them before."""
     first_use: dict[Value, int] = {}
     for i, call in enumerate(calls):
         for value in call.inputs:
