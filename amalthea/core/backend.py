@@ -56,6 +56,9 @@ class Backend(Protocol):
     def lendable(self, array: Any) -> bool:
         """Whether a program may overwrite an array that nobody refers to but its variable."""
 
+    def loops_well(self, graph: Any) -> bool:
+        """Whether a loop around a graph inside a program is as fast as calling the graph's own program each time."""
+
     def compile_eager(self, graph: Any) -> Program | None:
         """A program for what eager code would compute op by op, if one pays that is made for a few calls; else None."""
 

@@ -67,12 +67,13 @@ def _attr(value: Any) -> str:
     return repr(str(value)) if isinstance(value, str) else repr(value)
 
 
-def _subgraphs(attrs: Any) -> Iterator[Any]:
+def inner_graphs(attrs: Any) -> Iterator[Any]:
+    """The graphs among the attributes of a node: bodies of loops, branches."""
     for value in attrs.values() if isinstance(attrs, dict) else attrs:
         if hasattr(value, "nodes"):
             yield value
         elif isinstance(value, tuple):
-            yield from _subgraphs(value)
+            yield from inner_graphs(value)
 
 
 def graph_text(graph: Any, indent: str = "") -> str:
@@ -93,7 +94,7 @@ def graph_text(graph: Any, indent: str = "") -> str:
     wide = min(max((len(made) for made, _, _ in rows), default=0), 40)
     for (made, call, path), node in zip(rows, graph.nodes, strict=True):
         lines.append(f"{indent}  {made:{wide}} = {call}" + (f"  # {path}" if path else ""))
-        for inner in _subgraphs(node.attrs):
+        for inner in inner_graphs(node.attrs):
             lines.append(graph_text(inner, indent + "    "))
     for i, value in graph.updates:
         lines.append(f"{indent}  {graph.variables[i].path} := {names.of(value)}")

@@ -113,6 +113,7 @@ class Rows(Sequence[Any]):
         order: places of the samples in the order in which they are visited, an int array of shape (samples,); None is
             the order of the arrays.
         begin, end: the batches that are meant, counted in the pass.
+        placed: what a backend made of the arrays, kept for the rest of the pass.
 
     An item is a batch of Tensors. A program that runs many steps takes `adapter.data` and `order` as they are instead.
 
@@ -121,9 +122,17 @@ class Rows(Sequence[Any]):
     ([(2, 2), (2, 2), (1, 2)], 2, 2)
     """
 
-    def __init__(self, adapter: ArrayAdapter, order: np.ndarray | None, begin: int, end: int) -> None:
+    def __init__(
+        self,
+        adapter: ArrayAdapter,
+        order: np.ndarray | None,
+        begin: int,
+        end: int,
+        placed: dict[Any, Any] | None = None,
+    ) -> None:
         self.adapter, self.order = adapter, order
         self.begin, self.end = begin, end
+        self.placed = {} if placed is None else placed
 
     def __len__(self) -> int:
         return self.end - self.begin
@@ -139,7 +148,7 @@ class Rows(Sequence[Any]):
             places = range(self.begin, self.end)[index]
             if places.step != 1:
                 fail(ArgumentError, "only neighbouring batches can be taken", where="Rows", received=repr(index))
-            return Rows(self.adapter, self.order, places.start, max(places.start, places.stop))
+            return Rows(self.adapter, self.order, places.start, max(places.start, places.stop), self.placed)
         return to_batch(self.cut(index), self.adapter.where)
 
     def cut(self, index: int) -> Any:

@@ -14,6 +14,7 @@ import numpy as np
 from amalthea import ops
 from amalthea.core import config, tree
 from amalthea.core.backend import active
+from amalthea.core.context import context
 from amalthea.core.function import Function, function
 from amalthea.core.graph import Graph
 from amalthea.core.node import fill
@@ -64,8 +65,9 @@ class ManySteps:
     def loop(self, rows: Rows) -> _Loop | None:
         """The loop for batches of these arrays; None where one by one is better.
 
-        That is so for a pass with a single full batch, and for arrays that a program cannot read as they lie: those
-        that are not contiguous, or of the other byte order, would be copied at each call.
+        That is so for a pass with a single full batch, for arrays that a program cannot read as they lie: those
+        that are not contiguous, or of the other byte order, would be copied at each call; and for a step that the
+        backend runs faster outside of a loop.
         """
         adapter = rows.adapter
         leaves = tree.flatten(adapter.data)
@@ -80,7 +82,7 @@ class ManySteps:
         if found is None or not found.current():
             first = to_batch(adapter.first(), adapter.where)
             found = self._loops[key] = _Loop(self.step, first)
-        return found
+        return found if found.pays else None
 
 
 class _Loop:
@@ -88,6 +90,7 @@ class _Loop:
 
     Attributes:
         room: how many batches `all` takes at most.
+        pays: whether it is as fast as step by step.
     """
 
     def __init__(self, step: Function, batch: Any) -> None:
@@ -103,6 +106,7 @@ class _Loop:
         self._trainable = [v.trainable for v in self.graph.variables]
         bytes_each = sum(v.spec.size * v.spec.dtype.itemsize for v in self.graph.outputs)
         self.room = max(1, min(STACKED // max(bytes_each, 1), MOST_STACKED))
+        self.pays = active.backend.loops_well(self.graph)
         self._run_last = function(self._last, jit_compile=step.jit_compile)
         self._run_all = function(self._all, jit_compile=step.jit_compile)
 
@@ -144,7 +148,18 @@ class _Loop:
 
 
 def _memory(rows: Rows) -> tuple[list[Tensor], Tensor]:
-    """The arrays as they lie in memory, without a copy where the backend needs none, and the order of the batches."""
+    """The arrays as they lie in memory, without a copy where the backend needs none, and the order of the batches.
+
+    Where it needs one, it is made once for each pass over the data.
+    """
+    key = active.backend.name, context.device
+    found = rows.placed.get(key)
+    if found is None:
+        found = rows.placed[key] = _placed(rows)
+    return found
+
+
+def _placed(rows: Rows) -> tuple[list[Tensor], Tensor]:
     adapter = rows.adapter
     leaves = [leaf for leaf in tree.flatten(adapter.data) if leaf is not None]
     whole = adapter.samples - adapter.samples % adapter.batch_size

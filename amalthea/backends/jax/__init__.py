@@ -65,6 +65,12 @@ class JaxBackend:
         """Always: JAX itself leaves a buffer alone that NumPy or DLPack looks into."""
         return True
 
+    def loops_well(self, graph: Graph) -> bool:
+        """Not where there are convolutions on the CPU, which XLA runs up to a hundred times slower inside loops."""
+        from amalthea.backends.jax.program import has_convolutions
+
+        return self.devices()[0].partition(":")[0] != "cpu" or not has_convolutions(graph)
+
     def compile_eager(self, graph: Graph) -> None:
         """None: JAX compiles each op by itself."""
 

@@ -9,8 +9,10 @@ from typing import Any
 import jax
 
 from amalthea.backends.interpreter import interpret
+from amalthea.backends.jax.convolution import KERNELS as CONVOLUTIONS
 from amalthea.core.backend import active
 from amalthea.core.graph import Graph
+from amalthea.core.graph_text import inner_graphs
 from amalthea.core.loans import LENT
 
 Run = Callable[[Sequence[Any]], list[Any]]
@@ -75,6 +77,14 @@ def _updates(graph: Graph) -> dict[int, int]:
         if old in places and old.spec == new.spec and old.spec.size >= LENT:
             found[first + i] = places[old]
     return found
+
+
+def has_convolutions(graph: Graph) -> bool:
+    """Whether a graph, or one inside it, computes convolutions or their gradients."""
+    return any(
+        node.op.name in CONVOLUTIONS or any(map(has_convolutions, inner_graphs(node.attrs)))
+        for node in graph.expand("primitive", keep=active.backend.composites).nodes
+    )
 
 
 def traceable(graph: Graph) -> Run:

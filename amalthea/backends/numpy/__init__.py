@@ -57,6 +57,10 @@ class NumpyBackend:
         flags = array.flags
         return type(array) is np.ndarray and array.base is None and flags.writeable and flags.c_contiguous
 
+    def loops_well(self, graph: Graph) -> bool:
+        """Always: what runs in a loop is the same."""
+        return True
+
     def compile_eager(self, graph: Graph) -> Callable[[Sequence[np.ndarray]], list[np.ndarray]] | None:
         """None: a program calls the same kernels as eager code does."""
         return None

@@ -61,6 +61,10 @@ class TensorFlowBackend:
         """No program overwrites its inputs."""
         return False
 
+    def loops_well(self, graph: Graph) -> bool:
+        """Always: what runs in a loop is the same."""
+        return True
+
     def compile_eager(self, graph: Graph) -> None:
         """None: a program would call the same ops as eager code does."""
 

@@ -81,6 +81,10 @@ class TorchBackend:
         storage = array.untyped_storage()
         return storage.resizable() and _holders(storage) == _ALONE and storage.nbytes() == array.nbytes
 
+    def loops_well(self, graph: Graph) -> bool:
+        """Always: what runs in a loop is the same."""
+        return True
+
     def compile_eager(self, graph: Graph) -> None:
         """None: a program calls the same functions as eager code does."""
 
