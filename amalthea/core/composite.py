@@ -23,13 +23,27 @@ class Composite(Op):
 
     kind = "composite"
 
-    def __init__(self, function: Callable[..., Any], gradient: Any, samples: Any, name: str | None = None) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        gradient: Any,
+        samples: Any,
+        name: str | None = None,
+        gradient_needs: str | None = None,
+    ) -> None:
         super().__init__(function, gradient, samples, name)
+        self.gradient_needs = gradient_needs
         self.positions = tuple(i for i, p in enumerate(self.parameters) if p in self.tensors)
         self.static = tuple(p for p in self.parameters if p not in self.tensors)
 
+    def opens(self) -> bool:
+        """Whether a tape records the body: there is no gradient, or the backend has no kernel for what that needs."""
+        if self.gradient_needs is None:
+            return self.gradient is None
+        return self.gradient_needs not in active.backend.composites
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if context.trace is None and (self.gradient is None or not context.tapes) and self.name not in active.kernels:
+        if context.trace is None and (not context.tapes or self.opens()) and self.name not in active.kernels:
             ready = self._ready(args, kwargs)
             if ready is not None:
                 try:
@@ -72,7 +86,7 @@ class Composite(Op):
         try:
             if context.trace is None and not any(isinstance(t, KerasTensor) for t in found):
                 watched = any(tape._watches(found) for tape in context.tapes)
-                if watched and self.gradient is not None:
+                if watched and not self.opens():
                     return self._taped(found, bound)
                 return self.function(**bound) if watched else self._computed(bound)
             return self.record(found, bound)
@@ -153,7 +167,7 @@ class Composite(Op):
         """Put a call into the graph being made, or the body where a tape or the trace's level asks for it."""
         check_alive(self.name, found)
         trace = context.trace
-        taped = self.gradient is None and any(tape._watches(found) for tape in context.tapes)
+        taped = self.opens() and any(tape._watches(found) for tape in context.tapes)
         opens = trace is not None and trace.level == "primitive" and self.name not in trace.keep
         if taped or (opens and not context.tapes):
             return self.function(**bound)

@@ -70,12 +70,19 @@ def primitive(
 
 
 def composite(
-    *, samples: Any, gradient: Any = None, name: str | None = None
+    *, samples: Any, gradient: Any = None, name: str | None = None, gradient_needs: str | None = None
 ) -> Callable[[Callable[..., R]], OpFunction[R]]:
-    """Declare a composite; the decorated function's body, written in other ops, is its meaning."""
+    """Declare a composite; the decorated function's body, written in other ops, is its meaning.
+
+    Args:
+        samples, name: as for a primitive.
+        gradient: as for a primitive; None where it follows from the body.
+        gradient_needs: a composite in the gradient without whose kernel the gradient is not worth it: on backends that
+            have none it follows from the body.
+    """
 
     def declare(function: Callable[..., R]) -> OpFunction[R]:
-        return _public(Composite(function, gradient, samples, name), function)
+        return _public(Composite(function, gradient, samples, name, gradient_needs), function)
 
     return declare
 

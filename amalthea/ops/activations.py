@@ -170,7 +170,16 @@ def swish(x: Tensor) -> Tensor:
     return silu(x)
 
 
-def _gelu_gradient(g: Tensor, out: Tensor, x: Tensor, approximate: bool = True) -> Tensor:
+@composite(
+    samples=lambda: [
+        ((values(3, 4, seed=1), values(3, 4, low=-4.0, high=4.0)), {}),
+        ((values(3, 4, seed=1), values(3, 4)), {"approximate": False}),
+    ],
+    name="gelu_gradient",
+)
+def _gelu_gradient(g: Tensor, x: Tensor, approximate: bool = True) -> Tensor:
+    """What the gradient of `gelu` gives for its input."""
+    g, x = as_floating(g), as_floating(x)
     if approximate:
         c = math.sqrt(2 / math.pi)
         t = tanh((x + 0.044715 * x * square(x)) * c)
@@ -181,7 +190,7 @@ def _gelu_gradient(g: Tensor, out: Tensor, x: Tensor, approximate: bool = True) 
 
 @composite(
     samples=lambda: [((values(3, 4, low=-4.0, high=4.0),), {}), ((values(3, 4),), {"approximate": False})],
-    gradient=(_gelu_gradient,),
+    gradient=(lambda g, out, x, approximate=True: _gelu_gradient(g, x, approximate=approximate),),
 )
 def gelu(x: Tensor, approximate: bool = True) -> Tensor:
     """x times the normal distribution function of x (Hendrycks and Gimpel 2016, arXiv:1606.08415).
@@ -367,12 +376,22 @@ def _axes(x: Tensor, axis: Any) -> tuple[int, ...]:
     return normal_axes(tuple(axis) if isinstance(axis, (list, tuple)) else axis, len(x.shape))
 
 
-def _softmax_gradient(g: Tensor, out: Tensor, x: Tensor, axis: Any = -1) -> Tensor:
+def _gradient_along() -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
+    return [((values(2, 3, seed=1), values(2, 3, low=0.1, high=0.5)), {"axis": axis}) for axis in ((1,), (0,), (0, 1))]
+
+
+@composite(samples=_gradient_along, name="softmax_gradient")
+def _softmax_gradient(g: Tensor, out: Tensor, axis: Sequence[int]) -> Tensor:
+    """What the gradient of `softmax` gives for its input, from its result."""
+    g, out = as_floating(g), as_floating(out)
     weighted = g * out
-    return weighted - out * reduce_sum(weighted, axis=_axes(x, axis), keepdims=True)
+    return weighted - out * reduce_sum(weighted, axis=axis, keepdims=True)
 
 
-@composite(samples=_along(axis=(0,)), gradient=(_softmax_gradient,))
+@composite(
+    samples=_along(axis=(0,)),
+    gradient=(lambda g, out, x, axis=-1: _softmax_gradient(g, out, axis=_axes(x, axis)),),
+)
 def softmax(x: Tensor, axis: int | Sequence[int] = -1) -> Tensor:
     """exp(x) divided by its sum over an axis: positive numbers that add up to 1.
 
@@ -400,9 +419,16 @@ def softmax(x: Tensor, axis: int | Sequence[int] = -1) -> Tensor:
     return powers / reduce_sum(powers, axis=axes, keepdims=True)
 
 
+@composite(samples=_gradient_along, name="log_softmax_gradient")
+def _log_softmax_gradient(g: Tensor, out: Tensor, axis: Sequence[int]) -> Tensor:
+    """What the gradient of `log_softmax` gives for its input, from its result."""
+    g, out = as_floating(g), as_floating(out)
+    return g - exp(out) * reduce_sum(g, axis=axis, keepdims=True)
+
+
 @composite(
     samples=_along(axis=(0,)),
-    gradient=(lambda g, out, x, axis=-1: g - exp(out) * reduce_sum(g, axis=_axes(x, axis), keepdims=True),),
+    gradient=(lambda g, out, x, axis=-1: _log_softmax_gradient(g, out, axis=_axes(x, axis)),),
 )
 def log_softmax(x: Tensor, axis: int | Sequence[int] = -1) -> Tensor:
     """log(softmax(x)), exact where the softmax is 0 in floating point.

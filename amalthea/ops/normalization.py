@@ -11,9 +11,11 @@ from amalthea.core.errors import ArgumentError, ShapeError, fail
 from amalthea.core.op import composite, export
 from amalthea.core.tensor import Tensor
 from amalthea.ops.core_ops import cast
+from amalthea.ops.creation import ones_like
 from amalthea.ops.elementary import rsqrt
 from amalthea.ops.elementwise import clip, square
 from amalthea.ops.reductions import mean as reduce_mean
+from amalthea.ops.reductions import sum as reduce_sum
 from amalthea.ops.samples import values
 from amalthea.ops.shaping import reshape
 from amalthea.ops.specs import as_floating, normal_axes, normal_axis, show
@@ -137,7 +139,56 @@ def _like_axes(v: Tensor, axes: tuple[int, ...], x: Tensor) -> Tensor:
     return reshape(v, tuple(d if i in axes else 1 for i, d in enumerate(x.shape)))
 
 
+def _layer_gradient(
+    g: Tensor, out: Tensor, x: Tensor, *rest: Tensor, axis: Any = -1, epsilon: Any = None, rms_scaling: bool = False
+) -> Any:
+    axes = normal_axes(tuple(axis) if isinstance(axis, (list, tuple)) else axis, len(x.shape))
+    epsilon = config.epsilon() if epsilon is None else epsilon
+    found = _layer_normalization_gradient(g, x, *rest[:1], axis=axes, epsilon=epsilon, rms_scaling=rms_scaling)
+    return list(found[: 1 + len(rest)])
+
+
 @composite(
+    name="layer_normalization_gradient",
+    samples=lambda: [
+        ((values(2, 3, 4, seed=5), values(2, 3, 4)), {"axis": (2,), "epsilon": 0.1}),
+        ((values(2, 3, 4, seed=5), values(2, 3, 4), values(4, seed=1)), {"axis": (2,), "epsilon": 0.1}),
+        ((values(2, 3, 2, seed=5), values(2, 3, 2), values(3, 2, seed=1)), {"axis": (1, 2), "epsilon": 0.1}),
+        ((values(3, 4, seed=5), values(3, 4), values(3, seed=1)), {"axis": (0,), "epsilon": 0.1, "rms_scaling": True}),
+    ],
+)
+def _layer_normalization_gradient(
+    g: Tensor,
+    x: Tensor,
+    gamma: Tensor | None = None,
+    axis: Sequence[int] = (),
+    epsilon: float = 1e-7,
+    rms_scaling: bool = False,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients of x, gamma and beta, from that of the result of `layer_normalization`.
+
+    Without a gamma, that of gamma is of the shape it would have.
+    """
+    axes, dtype = tuple(axis), x.dtype
+    x, g = cast(x, _wide(dtype)), cast(g, _wide(dtype))
+    kept = tuple(i for i in range(len(x.shape)) if i not in axes)
+    mean, variance = _moments(x, axes)
+    factor = rsqrt(variance + epsilon)
+    scaled = g if gamma is None else g * _like_axes(cast(gamma, x.dtype), axes, x)
+    centred = (x - mean) * factor
+    slope = reduce_mean(scaled * (x * factor if rms_scaling else centred), axis=axes, keepdims=True)
+    if rms_scaling:
+        changes = (scaled - centred * slope) * factor
+    else:
+        changes = (scaled - reduce_mean(scaled, axis=axes, keepdims=True) - centred * slope) * factor
+    own = dtype if gamma is None else gamma.dtype
+    of_gamma = reduce_sum(g * (x * factor if rms_scaling else centred), axis=kept)
+    return cast(changes, dtype), cast(of_gamma, own), cast(reduce_sum(g, axis=kept), own)
+
+
+@composite(
+    gradient=_layer_gradient,
+    gradient_needs="layer_normalization_gradient",
     name="layer_normalization",
     samples=lambda: [
         ((values(2, 3, 4),), {}),
@@ -209,6 +260,8 @@ def layer_normalization(
             DeprecationWarning,
             stacklevel=2,
         )
+    if gamma is None and beta is not None:  # so that the second tensor is always gamma
+        gamma = ones_like(beta)
     return _layer_normalization(x, gamma, beta, axis=axis, epsilon=epsilon, rms_scaling=rms_scaling)
 
 

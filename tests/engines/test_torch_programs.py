@@ -189,3 +189,67 @@ def test_integers_convolve_and_negative_powers_of_them_are_refused():
     np.testing.assert_array_equal(am.ops.conv(x.astype("int32"), k.astype("int32")).numpy(), wanted)
     with pytest.raises(ValueError, match="negative integer powers"):
         am.ops.power(np.int32([2]), np.int32([-1]))
+
+
+def test_a_transformer_block_is_torchs_own_calls_forwards_and_backwards():
+    am.utils.set_random_seed(3)
+    x = L.Input((18, 8))
+    y = L.MultiHeadAttention(2, 4)(L.LayerNormalization()(x), x, use_causal_mask=True)
+    y = L.Dense(8, activation="gelu")(L.Add()([x, y]))
+    model = am.Model(x, L.Softmax()(y))
+    data = rng.normal(size=(2, 18, 8)).astype("float32")
+
+    @am.function
+    def gradients(x):
+        with am.GradientTape() as tape:
+            loss = am.ops.sum(am.ops.square(model(x)))
+        return tape.gradient(loss, model.trainable_variables)
+
+    names = called(program_of(gradients, data))
+    for once in ("attention_gradient", "layer_statistics", "layer_gradients", "gelu", "gelu_gradient"):
+        assert names.count(once) == 1, once
+    found = [g.numpy() for g in gradients(data)]
+    with am.backend_scope("numpy"):
+        for got, want in zip(found, gradients(data), strict=True):
+            np.testing.assert_allclose(got, want.numpy(), rtol=2e-3, atol=2e-5)
+
+
+@pytest.mark.parametrize("options", [{}, {"axis": (1, 2)}, {"axis": 1}, {"center": False}, {"scale": False}])
+def test_gradients_of_layer_normalization(options):
+    x = rng.normal(size=(3, 4, 5))
+    layer = L.LayerNormalization(**options, dtype="float64")
+    layer.build(x.shape)
+    for i, v in enumerate(layer.variables):
+        v.assign(np.random.default_rng(i).normal(size=v.shape))
+
+    def gradients(run):
+        t = am.ops.convert_to_tensor(x)
+        with am.GradientTape() as tape:
+            tape.watch(t)
+            loss = am.ops.sum(run(t) ** 3)
+        return [g.numpy() for g in tape.gradient(loss, [t, *layer.variables])]
+
+    made = [gradients(layer), gradients(am.function(layer))]
+    with am.backend_scope("numpy"):
+        wanted = gradients(layer)
+    for found in made:
+        for got, want in zip(found, wanted, strict=True):
+            np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-9)
+
+
+def test_a_query_that_may_look_at_nothing_gets_the_mean_and_no_gradient_for_its_logits():
+    q, k, v = (rng.normal(size=(1, 3, 2, 4)) for _ in range(3))
+    mask = np.array([[True, False, True], [False, False, False], [True, True, True]])[None, None]
+
+    def run():
+        tensors = [am.ops.convert_to_tensor(t) for t in (q, k, v)]
+        with am.GradientTape() as tape:
+            tape.watch(tensors)
+            y = am.ops.dot_product_attention(*tensors, mask=mask)
+            loss = am.ops.sum(y**2)
+        return [y.numpy(), *(g.numpy() for g in tape.gradient(loss, tensors))]
+
+    ours = run()
+    with am.backend_scope("numpy"):
+        for got, want in zip(ours, run(), strict=True):
+            np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-9)

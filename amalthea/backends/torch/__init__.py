@@ -33,7 +33,19 @@ class TorchBackend:
     name = "torch"
     array_type = torch.Tensor
     large = None
-    composites: tuple[str, ...] = ("threefry2x32",)
+    composites = (
+        "attention",
+        "attention_gradient",
+        "gelu",
+        "gelu_gradient",
+        "layer_normalization",
+        "layer_normalization_gradient",
+        "log_softmax",
+        "log_softmax_gradient",
+        "softmax",
+        "softmax_gradient",
+        "threefry2x32",
+    )
 
     def __init__(self) -> None:
         self.bare_kernels: dict[str, Callable[..., Any]] = {}

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 # The order in which rules are tried is that of these imports: a function for several nodes before those for one.
-from amalthea.backends.torch.compiled import adam, contractions, windows, elementwise, reductions, shaping  # noqa: F401  # isort: skip
+from amalthea.backends.torch.compiled import adam, contractions, windows, elementwise, fused, reductions, shaping  # noqa: F401  # isort: skip
 from amalthea.backends.torch.compiled.calls import Call, Source, write
 from amalthea.backends.torch.compiled.joining import join
 from amalthea.backends.torch.compiled.lowering import Lowering
