@@ -8,6 +8,7 @@ import importlib
 import importlib.util
 import os
 import pkgutil
+import threading
 import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, NoReturn, Protocol
@@ -205,18 +206,60 @@ def backend() -> str:
     return active.backend.name
 
 
+class _Scopes:
+    """The scopes that threads are in. The active backend is the whole process's: an op asks for it too often to look up
+    its thread each time. So threads in scopes at the same time must mean the same backend, and the last restores what
+    was before the first."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.names: dict[int, list[str]] = {}  # for each thread in a scope, those it is in
+        self.before = ""
+
+    def enter(self, name: str) -> None:
+        own = threading.get_ident()
+        with self.lock:
+            theirs = {names[-1] for thread, names in self.names.items() if thread != own} - {name}
+            if theirs:
+                fail(
+                    ArgumentError,
+                    "another thread is in a scope of another backend, and all threads of a process share one",
+                    where="backend_scope",
+                    received=f"{name!r} beside {theirs.pop()!r}",
+                    fix="let one wait for the other (threading.Lock), or use a process for each",
+                )
+            if not self.names:
+                self.before = backend()
+            set_backend(name)
+            self.names.setdefault(own, []).append(name)
+
+    def leave(self, thread: int, before: str) -> None:
+        with self.lock:
+            self.names[thread].pop()
+            nested = bool(self.names[thread])
+            if not nested:
+                del self.names[thread]
+            if nested or not self.names:
+                set_backend(before if nested else self.before)
+
+
+_scopes = _Scopes()
+
+
 @contextlib.contextmanager
 def backend_scope(name: str) -> Iterator[None]:
-    """Use the named backend inside the `with` block.
+    """Use the named backend inside the `with` block, in all threads of the process.
+
+    Raises ArgumentError, besides what `set_backend` raises, while another thread is in a scope of another backend.
 
     >>> import amalthea as am
     >>> with am.backend_scope("numpy"):
     ...     am.ops.add(1, 2).item()
     3
     """
-    before = backend()
-    set_backend(name)
+    before, thread = backend(), threading.get_ident()
+    _scopes.enter(name)
     try:
         yield
     finally:
-        set_backend(before)
+        _scopes.leave(thread, before)

@@ -13,7 +13,7 @@ from amalthea.core.backend import active, kept_ops
 from amalthea.core.context import context, no_tapes
 from amalthea.core.errors import ArgumentError, ShapeError, fail
 from amalthea.core.graph import Graph, build
-from amalthea.core.linearize import Linearized, linearize
+from amalthea.core.linearize import linearize
 from amalthea.core.loans import LENT, Lending
 from amalthea.core.node import Slot, fill
 from amalthea.core.spec import TensorSpec
@@ -81,6 +81,21 @@ class _Compiled:
                 variable._tensor = wrap(results[i])
 
 
+class _Taped:
+    """A graph's two halves, for a tape; its gradient may be asked for on another backend than its outputs."""
+
+    def __init__(self, graph: Graph, jit_compile: bool | None) -> None:
+        self.split, self.jit_compile = linearize(graph), jit_compile
+        self.forward = _Compiled(self.split.forward, jit_compile)
+        self._backward: dict[str, _Compiled] = {}
+
+    def backward(self) -> _Compiled:
+        found = self._backward.get(active.backend.name)
+        if found is None:
+            found = self._backward[active.backend.name] = _Compiled(self.split.backward, self.jit_compile)
+        return found
+
+
 class Function:
     """A function that runs as a compiled graph; see `function`."""
 
@@ -95,10 +110,9 @@ class Function:
         self.input_signature = None if input_signature is None else tuple(input_signature)
         self.name: str = name or str(getattr(python_function, "__name__", type(python_function).__name__))
         self._compiled: dict[Any, list[_Compiled]] = {}
-        self._derivatives: dict[Graph, tuple[Linearized, _Compiled, _Compiled]] = {}
+        self._derivatives: dict[Graph, _Taped] = {}
         self._by_instance: dict[int, tuple[Any, Any, Any]] = {}
-        self._traced = 0
-        self._last_key: Any = None
+        self._traced: dict[str, tuple[int, Any]] = {}  # how often for each backend, and the key of the last time
         self._attribute: str | None = None
         functools.update_wrapper(self, python_function, updated=())
 
@@ -225,15 +239,16 @@ class Function:
         return entry
 
     def _count(self, key: Any) -> None:
-        self._traced += 1
-        if self._traced == _WARN_AFTER and self._last_key is not None:
+        backend = active.backend.name
+        times, last = self._traced.get(backend, (0, None))
+        if times + 1 == _WARN_AFTER:
             warnings.warn(
-                f"[function] {self.name} was traced {self._traced} times; tracing is slow. The last time because "
-                f"{_difference(self._last_key, key)}. Fix: pass tensors instead of Python numbers, keep shapes the "
+                f"[function] {self.name} was traced {times + 1} times; tracing is slow. The last time because "
+                f"{_difference(last, key)}. Fix: pass tensors instead of Python numbers, keep shapes the "
                 "same (e.g. drop the last partial batch), and make the function outside of loops.",
                 stacklevel=4,
             )
-        self._last_key = key
+        self._traced[backend] = times + 1, key
 
     def _trace(self, template: Any, specs: list[TensorSpec]) -> Graph:
         with no_tapes(), Trace(level="op") as trace:
@@ -247,22 +262,16 @@ class Function:
         """Run so that the one active tape can differentiate through the whole call."""
         found = self._derivatives.get(compiled.graph)
         if found is None:
-            split = linearize(compiled.graph)
-            found = (
-                split,
-                _Compiled(split.forward, self.jit_compile),
-                _Compiled(split.backward, self.jit_compile),
-            )
-            self._derivatives[compiled.graph] = found
-        split, forward, backward = found
+            found = self._derivatives[compiled.graph] = _Taped(compiled.graph, self.jit_compile)
+        split = found.split
         variables = [v for v in compiled.variables]
         reads = [v._own() for v in variables]
-        results = forward.run(tensors)
+        results = found.forward.run(tensors)
         outputs, residuals = results[: split.outputs], results[split.outputs :]
 
         def pull(g: list[Tensor]) -> list[Tensor | None]:
             seeds = [gi for gi, take in zip(g, split.cotangents, strict=True) if take]
-            grads = backward.run([*residuals, *seeds])
+            grads = found.backward().run([*residuals, *seeds])
             return [None if place is None else grads[place] for place in split.grads_for]
 
         for tape in context.tapes:
@@ -336,7 +345,7 @@ def _difference(old: Any, new: Any) -> str:
 
 
 def _shapes(key: Any) -> str:
-    return ", ".join(f"{dtype}{list(shape)}" for shape, dtype in key)
+    return ", ".join(f"{dtypes.from_numpy(dtype)}{list(shape)}" for shape, dtype in key)
 
 
 def function(
