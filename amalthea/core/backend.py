@@ -28,6 +28,8 @@ class Backend(Protocol):
 
     name: str
     array_type: type
+    state_types: Collection[type]
+    """Other types in which its programs give the new values of variables; `to_array` and `to_numpy` take them too."""
     kernels: dict[str, Callable[..., Any]]
     large: int | None
     """Elements of a tensor from which an eager call of a composite is offered to `compile_eager`; None is never."""
@@ -111,7 +113,9 @@ def to_numpy(array: Any) -> np.ndarray:
 def moved(array: Any) -> Any:
     """An array of another backend, or of none, on the active one."""
     owner = _owners.get(type(array))
-    return active.backend.to_array(array if owner is None else owner.to_numpy(array))
+    if owner is None or owner is active.backend:
+        return active.backend.to_array(array)
+    return active.backend.to_array(owner.to_numpy(array))
 
 
 def _choose() -> None:
@@ -187,7 +191,8 @@ def set_backend(name: str) -> None:
         )
     chosen: Backend = importlib.import_module(f"amalthea.backends.{name}").BACKEND
     active.backend, active.array_type = chosen, chosen.array_type
-    _owners.setdefault(chosen.array_type, chosen)
+    for kind in (chosen.array_type, *chosen.state_types):
+        _owners.setdefault(kind, chosen)
     active.kernels, active.large = chosen.kernels, chosen.large
 
 

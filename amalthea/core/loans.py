@@ -94,10 +94,12 @@ class Lending:
             # First wait for all, then take all: two threads that hold some each would wait for one another.
             while (lent := self._lent()) is not None:
                 lent.wait()
-            self.arrays = [array_of(variable._tensor) for variable in self.variables]
+            self.arrays = [variable._tensor._array for variable in self.variables]
             try:
                 for place in self.updated:
                     self._take(place)
+                for place in {*range(len(self.arrays))} - {*self.owned}:
+                    self.arrays[place] = array_of(self.variables[place]._tensor)
             except BaseException:  # interrupted
                 self._give_back()
                 raise
@@ -105,7 +107,8 @@ class Lending:
 
     def _take(self, place: int) -> None:
         """Lend a variable's array if it is whole and nobody else holds it."""
-        if _PRIVATE is None or not active.backend.lendable(self.arrays[place]):
+        own = type(self.arrays[place]) in (active.array_type, *active.backend.state_types)
+        if _PRIVATE is None or not own or not active.backend.lendable(self.arrays[place]):
             return
         variable = self.variables[place]
         loan, tensor, counts = _lend(self, variable, self.arrays, place)

@@ -33,6 +33,7 @@ class JaxBackend:
 
     name = "jax"
     array_type = type(jax.numpy.zeros(()))
+    state_types: tuple[type, ...] = ()
     large = None
     composites: tuple[str, ...] = ()
 

@@ -24,6 +24,7 @@ class NumpyBackend:
 
     name = "numpy"
     array_type = np.ndarray
+    state_types: tuple[type, ...] = ()
     large: int | None = None
     composites: Collection[str] = ("threefry2x32",)
 

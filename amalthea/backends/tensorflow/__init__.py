@@ -22,12 +22,16 @@ try:
 except ImportError as error:
     raise missing_engine("tensorflow", "TensorFlow") from error
 
+from amalthea.backends.tensorflow import exchange
+from amalthea.backends.tensorflow.state import Cell
+
 
 class TensorFlowBackend:
     """TensorFlow behind the backend protocol of `amalthea.core.backend`."""
 
     name = "tensorflow"
     array_type = type(tf.zeros(()))
+    state_types: tuple[type, ...] = (Cell,)
     large = None
     composites: tuple[str, ...] = ()
 
@@ -39,27 +43,29 @@ class TensorFlowBackend:
         self.kernels = dict(self.bare_kernels)
 
     def to_array(self, value: Any, dtype: np.dtype | None = None) -> Any:
-        """A TensorFlow tensor of the value, in the dtype if one is given; other engines' arrays come by DLPack."""
-        if hasattr(value, "__dlpack__") and not isinstance(value, (np.ndarray, np.generic, tf.Tensor)):
-            value = tf.experimental.dlpack.from_dlpack(value.__dlpack__())
-        made = value if isinstance(value, tf.Tensor) else tf.convert_to_tensor(np.asarray(value))
+        """A TensorFlow tensor of the value, in the dtype if one is given; arrays come without a copy if they can."""
+        if type(value) is Cell:
+            value = value.read()
+        made = value if isinstance(value, tf.Tensor) else exchange.from_array(value)
         return made if dtype is None or made.dtype == dtype else tf.cast(made, dtype)
 
     def to_numpy(self, array: Any) -> np.ndarray:
-        """The tensor as NumPy."""
-        return np.asarray(array.numpy())
+        """The tensor as NumPy; on the CPU without a copy."""
+        tensor = array.read() if type(array) is Cell else array
+        return np.asarray(tensor if tensor.shape.rank else tensor.numpy())
 
-    def compile(self, graph: Graph, jit_compile: bool | None = None) -> Callable[[Sequence[Any]], list[Any]]:
-        """A `tf.function` for a graph of primitives, compiled by XLA if `jit_compile`."""
-        specs = [tf.TensorSpec(value.spec.sizes, str(value.spec.dtype)) for value in graph.all_inputs]
-        run = self.interpret(graph)
-        function = tf.function(lambda *arrays: run(arrays), autograph=False, jit_compile=jit_compile)
-        program = function.get_concrete_function(*specs)
-        return lambda arrays: list(program(*arrays))
+    def compile(self, graph: Graph, jit_compile: bool | None = None) -> Callable[..., list[Any]]:
+        """A `tf.function` for a graph of primitives.
+
+        XLA compiles the whole of it if `jit_compile`, nothing if that is False, else parts (`clusters`).
+        """
+        from amalthea.backends.tensorflow.program import Program
+
+        return Program(graph, self.bare_kernels, jit_compile)
 
     def lendable(self, array: Any) -> bool:
-        """No program overwrites its inputs."""
-        return False
+        """Whether it is a variable of TensorFlow's, which programs overwrite."""
+        return type(array) is Cell
 
     def loops_well(self, graph: Graph) -> bool:
         """Always: what runs in a loop is the same."""

@@ -9,6 +9,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from amalthea.backends.tensorflow.clusters import parts_of
+from amalthea.backends.tensorflow.program import traceable
 from amalthea.core.backend import active
 from amalthea.core.graph import Graph
 
@@ -19,7 +21,7 @@ def _traceable(graph: Graph) -> Any:
     found = _bodies.get(graph)
     if found is None:
         opened = graph if graph.level == "primitive" else graph.expand("primitive", keep=active.backend.composites)
-        found = _bodies[graph] = active.backend.interpret(opened)
+        found = _bodies[graph] = traceable(opened, parts_of(opened), active.backend.bare_kernels)  # type: ignore[attr-defined]
     return found
 
 

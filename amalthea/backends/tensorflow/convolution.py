@@ -25,6 +25,8 @@ def padded(x: Any, padding: Sequence[tuple[int, int]], value: float = 0) -> Any:
 
 
 def _spread(kernel: Any, dilation: Ints) -> Any:
+    if max(dilation) == 1:
+        return kernel
     zeros = (0,) * (len(dilation) + 2)
     return constant_pad(kernel, zeros, zeros, (*(d - 1 for d in dilation), 0, 0), 0)
 
@@ -66,23 +68,34 @@ def _parts(x: Any, groups: int) -> list[Any]:
     return tf.split(x, groups, axis=-1)
 
 
+def _same(size: Sequence[int], window: Sequence[int], strides: Ints, padding: Pairs) -> bool:
+    """Whether the padding is what TensorFlow calls "SAME"; it adds such padding without a copy of the input."""
+    for n, k, s, (low, high) in zip(size, window, strides, padding, strict=True):
+        whole = max((-(-n // s) - 1) * s + k - n, 0)
+        if (low, high) != (whole // 2, whole - whole // 2):
+            return False
+    return True
+
+
 def _convolution(x: Any, kernel: Any, *, strides: Ints, padding: Pairs, dilation: Ints, groups: int) -> Any:
-    x, kernel = padded(x, padding), _spread(kernel, dilation)
+    kernel = _spread(kernel, dilation)
+    same = _same(x.shape[1:-1], kernel.shape[:-2], strides, padding)
+    x, how = (x, "SAME") if same else (padded(x, padding), "VALID")
     call = tf.nn.conv2d if len(strides) == 2 else tf.nn.conv3d
     if groups == 1:
-        return call(x, kernel, _full(strides), "VALID")
-    made = [call(a, b, _full(strides), "VALID") for a, b in zip(_parts(x, groups), _parts(kernel, groups), strict=True)]
+        return call(x, kernel, _full(strides), how)
+    made = [call(a, b, _full(strides), how) for a, b in zip(_parts(x, groups), _parts(kernel, groups), strict=True)]
     return tf.concat(made, -1)
 
 
-def _input_part(y: Any, kernel: Any, full: Sequence[int], strides: Ints) -> Any:
+def _input_part(y: Any, kernel: Any, full: Sequence[int], strides: Ints, how: str) -> Any:
     shape = [y.shape[0], *full, kernel.shape[-2]]
     if len(strides) == 2:
         return tf.raw_ops.Conv2DBackpropInput(
-            input_sizes=shape, filter=kernel, out_backprop=y, strides=_full(strides), padding="VALID"
+            input_sizes=shape, filter=kernel, out_backprop=y, strides=_full(strides), padding=how
         )
     return tf.raw_ops.Conv3DBackpropInputV2(
-        input_sizes=shape, filter=kernel, out_backprop=y, strides=_full(strides), padding="VALID"
+        input_sizes=shape, filter=kernel, out_backprop=y, strides=_full(strides), padding=how
     )
 
 
@@ -90,31 +103,39 @@ def _input_gradient(
     y: Any, kernel: Any, *, input_size: Ints, strides: Ints, padding: Pairs, dilation: Ints, groups: int
 ) -> Any:
     kernel = _spread(kernel, dilation)
-    full = [n + lo + hi for n, (lo, hi) in zip(input_size, padding, strict=True)]
-    made = [_input_part(a, b, full, strides) for a, b in zip(_parts(y, groups), _parts(kernel, groups), strict=True)]
-    return padded(made[0] if groups == 1 else tf.concat(made, -1), [(-lo, -hi) for lo, hi in padding])
+    same = _same(input_size, kernel.shape[:-2], strides, padding)
+    if same:
+        full, how = list(input_size), "SAME"
+    else:
+        full, how = [n + lo + hi for n, (lo, hi) in zip(input_size, padding, strict=True)], "VALID"
+    made = [
+        _input_part(a, b, full, strides, how) for a, b in zip(_parts(y, groups), _parts(kernel, groups), strict=True)
+    ]
+    whole = made[0] if groups == 1 else tf.concat(made, -1)
+    return whole if same else padded(whole, [(-lo, -hi) for lo, hi in padding])
 
 
-def _kernel_part(x: Any, y: Any, size: Sequence[int], strides: Ints) -> Any:
+def _kernel_part(x: Any, y: Any, size: Sequence[int], strides: Ints, how: str) -> Any:
     shape = [*size, x.shape[-1], y.shape[-1]]
-    # what no window covers must go: TensorFlow wants the sizes to fit exactly
-    used = [(n - 1) * s + k for n, s, k in zip(y.shape[1:-1], strides, size, strict=True)]
-    x = x[(slice(None), *(slice(0, n) for n in used))]
+    if how == "VALID":  # what no window covers must go: TensorFlow wants the sizes to fit exactly
+        used = [(n - 1) * s + k for n, s, k in zip(y.shape[1:-1], strides, size, strict=True)]
+        x = x[(slice(None), *(slice(0, n) for n in used))]
     if len(strides) == 2:
         return tf.raw_ops.Conv2DBackpropFilter(
-            input=x, filter_sizes=shape, out_backprop=y, strides=_full(strides), padding="VALID"
+            input=x, filter_sizes=shape, out_backprop=y, strides=_full(strides), padding=how
         )
     return tf.raw_ops.Conv3DBackpropFilterV2(
-        input=x, filter_sizes=shape, out_backprop=y, strides=_full(strides), padding="VALID"
+        input=x, filter_sizes=shape, out_backprop=y, strides=_full(strides), padding=how
     )
 
 
 def _kernel_gradient(
     x: Any, y: Any, *, kernel_size: Ints, strides: Ints, padding: Pairs, dilation: Ints, groups: int
 ) -> Any:
-    x = padded(x, padding)
     size = [(k - 1) * d + 1 for k, d in zip(kernel_size, dilation, strict=True)]
-    made = [_kernel_part(a, b, size, strides) for a, b in zip(_parts(x, groups), _parts(y, groups), strict=True)]
+    same = _same(x.shape[1:-1], size, strides, padding)
+    x, how = (x, "SAME") if same else (padded(x, padding), "VALID")
+    made = [_kernel_part(a, b, size, strides, how) for a, b in zip(_parts(x, groups), _parts(y, groups), strict=True)]
     whole = made[0] if groups == 1 else tf.concat(made, -1)
     return whole[tuple(slice(None, None, d) for d in dilation)]
 

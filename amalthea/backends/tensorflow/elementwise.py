@@ -5,18 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
-from amalthea.backends.tensorflow.types import in_float32, wide, widened
+from amalthea.backends.tensorflow.types import HALF, in_float32, wide, widened
 
 
 def cast(x: Any, dtype: str) -> Any:
-    """Convert to a dtype; into bool by being nonzero."""
+    """Convert to a dtype; into bool by being nonzero, into integers to the nearest end of their range, NaN to 0."""
     wanted = tf.as_dtype(str(dtype))
+    if wanted.is_integer and x.dtype.is_floating:
+        return _to_integers(tf.cast(x, tf.float32) if x.dtype in HALF else x, wanted)
     if wanted == tf.bool and x.dtype != tf.bool:
         x = wide(x)
         return tf.not_equal(x, tf.zeros((), x.dtype))
     return tf.cast(x, wanted)
+
+
+def _to_integers(x: Any, wanted: Any) -> Any:
+    kind = x.dtype.as_numpy_dtype
+    beyond = kind(wanted.max + 1)  # a power of two: no rounding
+    inside = tf.clip_by_value(tf.where(tf.math.is_nan(x), kind(0), x), kind(wanted.min), np.nextafter(beyond, kind(0)))
+    return tf.where(x >= beyond, tf.constant(wanted.max, wanted), tf.cast(inside, wanted))
 
 
 def view(x: Any, dtype: str) -> Any:

@@ -1,4 +1,8 @@
-"""TensorFlow kernels of the pooling primitives: one pass over the input for each place of the window."""
+"""TensorFlow kernels of the pooling primitives.
+
+TensorFlow's own maxima pass NaNs over. So they are taken where the sum of the input is finite, and else one pass over
+the input for each place of the window.
+"""
 
 from __future__ import annotations
 
@@ -32,10 +36,24 @@ def _best(x: Any, size: Ints, places: Sequence[int], strides: Ints) -> Any:
 
 def max_pooling(x: Any, *, size: Ints, strides: Ints, padding: Pairs) -> Any:
     """The greatest element of each window; NaN if there is one."""
-    kind = x.dtype
-    x = wide(padded(x, padding, _lowest(kind)))
-    places = [(n - k) // s + 1 for n, k, s in zip(x.shape[1:-1], size, strides, strict=True)]
-    return tf.cast(_best(x, size, places, strides), kind)
+    kind, whole = x.dtype, padded(x, padding, _lowest(x.dtype))
+
+    def slowly() -> Any:
+        places = [(n - k) // s + 1 for n, k, s in zip(whole.shape[1:-1], size, strides, strict=True)]
+        return tf.cast(_best(wide(whole), size, places, strides), kind)
+
+    return _where_finite(x, size, lambda: _own(whole, size, strides), slowly)
+
+
+def _where_finite(x: Any, size: Ints, fast: Callable[[], Any], slowly: Callable[[], Any]) -> Any:
+    """What TensorFlow's own kernels compute if they can, and all elements are finite; else by places of the window."""
+    if len(size) != 2 or x.dtype not in (tf.float32, tf.float64) or 0 in x.shape:
+        return slowly()
+    return tf.cond(tf.math.is_finite(tf.reduce_sum(x)), fast, slowly)
+
+
+def _own(x: Any, size: Ints, strides: Ints) -> Any:
+    return tf.raw_ops.MaxPool(input=x, ksize=[1, *size, 1], strides=[1, *strides, 1], padding="VALID")
 
 
 def _add_up(parts: Any, x_shape: Sequence[int], size: Ints, places: Sequence[int], strides: Ints) -> Any:
@@ -52,17 +70,30 @@ def _add_up(parts: Any, x_shape: Sequence[int], size: Ints, places: Sequence[int
 
 def max_pooling_gradient(x: Any, g: Any, *, size: Ints, strides: Ints, padding: Pairs) -> Any:
     """The gradient of each window at its first greatest element."""
-    x = padded(x, padding, _lowest(x.dtype))
-    places = tuple(g.shape[1:-1])
-    best = _best(x, size, places, strides)
-    left = tf.ones(g.shape, tf.bool)
-    parts = []
-    for _, where in positions(size, places, strides, (1,) * len(size)):
-        here = left & (tf.equal(x[where], best) | tf.not_equal(best, best))
-        parts.append(tf.where(here, g, tf.zeros_like(g)))
-        left &= ~here
-    spread = _add_up(parts, tuple(x.shape[1:-1]), size, places, strides)
-    return padded(spread, [(-lo, -hi) for lo, hi in padding])
+    whole = padded(x, padding, _lowest(x.dtype))
+
+    def fast() -> Any:
+        return tf.raw_ops.MaxPoolGrad(
+            orig_input=whole,
+            orig_output=_own(whole, size, strides),
+            grad=g,
+            ksize=[1, *size, 1],
+            strides=[1, *strides, 1],
+            padding="VALID",
+        )
+
+    def slowly() -> Any:
+        places = tuple(g.shape[1:-1])
+        best = _best(whole, size, places, strides)
+        left = tf.ones(g.shape, tf.bool)
+        parts = []
+        for _, where in positions(size, places, strides, (1,) * len(size)):
+            here = left & (tf.equal(whole[where], best) | tf.not_equal(best, best))
+            parts.append(tf.where(here, g, tf.zeros_like(g)))
+            left &= ~here
+        return _add_up(parts, tuple(whole.shape[1:-1]), size, places, strides)
+
+    return padded(_where_finite(x, size, fast, slowly), [(-lo, -hi) for lo, hi in padding])
 
 
 def extract_windows(x: Any, *, size: Ints, strides: Ints) -> Any:

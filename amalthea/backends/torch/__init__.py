@@ -32,6 +32,7 @@ class TorchBackend:
 
     name = "torch"
     array_type = torch.Tensor
+    state_types: tuple[type, ...] = ()
     large = None
     composites = (
         "attention",

@@ -1,0 +1,183 @@
+"""What only the TensorFlow backend does: clusters for XLA, state in resource variables, memory of other libraries."""
+
+import numpy as np
+import pytest
+
+import amalthea as am
+from amalthea.backends.tensorflow.clusters import parts_of
+from amalthea.backends.tensorflow.program import Program
+from amalthea.backends.tensorflow.state import Cell
+from amalthea.core.backend import active, kept_ops
+from amalthea.core.registry import registry
+from amalthea.core.tensor import wrap
+
+rng = np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def on_tensorflow():
+    with am.backend_scope("tensorflow"):
+        yield
+
+
+def training(size=600):
+    w, m = am.Variable(np.ones((size, size), "float32")), am.Variable(np.zeros((size, size), "float32"))
+
+    @am.function
+    def step(x):
+        gradient = am.ops.matmul(am.ops.transpose(x), am.ops.tanh(am.ops.matmul(x, w))) * 0.01
+        m.assign(m * 0.9 + gradient * gradient)
+        w.assign(w - 0.1 * gradient / (am.ops.sqrt(m) + 1.0))
+        return am.ops.sum(w)
+
+    return w, m, step
+
+
+def test_large_state_is_overwritten_where_it_lies_and_what_was_read_before_stays():
+    x = rng.normal(size=(8, 600)).astype("float32")
+    w, m, step = training()
+    step(x)
+    assert all(type(v._tensor._array) is Cell for v in (w, m))
+    before, values = am.ops.convert_to_tensor(w), w.numpy().copy()
+    step(x)
+    np.testing.assert_array_equal(before.numpy(), values)
+    assert not np.array_equal(w.numpy(), values)
+    del before
+    places = [id(v._tensor._array) for v in (w, m)]
+    step(x)
+    assert [id(v._tensor._array) for v in (w, m)] == places
+    with am.backend_scope("numpy"):
+        want = training()
+        for _ in range(3):
+            want[2](x)
+    for found, wanted in zip((w, m), want[:2], strict=True):
+        np.testing.assert_allclose(found.numpy(), wanted.numpy(), rtol=1e-5, atol=1e-10)
+    with am.backend_scope("native"):  # other backends read it too
+        assert float(am.ops.sum(w)) == pytest.approx(w.numpy().sum(), rel=1e-5)
+
+
+def test_a_graph_is_cut_at_contractions_and_small_parts_are_left_to_tensorflow():
+    def graph(size):
+        def body(x):
+            return am.ops.sum(am.ops.exp(am.ops.matmul(x * 2.0, x) + 1.0), axis=-1)
+
+        return am.trace(body, am.TensorSpec((size, size))).expand("primitive", keep=kept_ops())
+
+    assert [[node.op.name for node in part.graph.nodes] for part in parts_of(graph(512))] == [
+        ["multiply"],
+        ["contract"],
+        ["add", "exp", "sum"],
+    ]
+    assert [part.fused for part in parts_of(graph(512))] == [False, False, True]
+    assert not any(part.fused for part in parts_of(graph(5)))
+
+
+@pytest.mark.parametrize("jit_compile", [None, True, False])
+def test_parts_compute_what_the_whole_does(jit_compile):
+    def body(x, y):
+        h = am.ops.softmax(am.ops.matmul(x, y) + 1.0)
+        rows = am.ops.reshape(am.ops.sum(h, axis=0), (-1, 1))
+        return h, rows, am.ops.reshape(rows, (2, -1)), x, am.ops.ones((3,)), am.ops.sum(am.ops.matmul(h, h) * h)
+
+    x, y = rng.normal(size=(2, 400, 400)).astype("float32")
+    graph = am.trace(body, am.TensorSpec(x.shape), am.TensorSpec(y.shape)).expand("primitive", keep=kept_ops())
+    program = Program(graph, active.backend.bare_kernels, jit_compile)
+    found = program([active.backend.to_array(x), active.backend.to_array(y)])
+    with am.backend_scope("numpy"):
+        want = [t.numpy() for t in body(am.Tensor(x), am.Tensor(y))]
+    for a, b in zip(found, want, strict=True):
+        np.testing.assert_allclose(a.numpy(), b, rtol=2e-4, atol=1e-5)
+
+
+def test_loops_have_clusters_too():
+    x = rng.normal(size=(300, 300)).astype("float32")
+
+    def run(x):
+        return am.ops.fori_loop(0, 5, lambda i, c: am.ops.tanh(am.ops.matmul(c, x) * 0.1 + 1.0) - c * 0.5, x)
+
+    with am.backend_scope("numpy"):
+        want = run(am.Tensor(x)).numpy()
+    np.testing.assert_allclose(am.function(run)(x).numpy(), want, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(run(am.Tensor(x)).numpy(), want, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("special", [None, np.nan, -np.inf, np.inf])
+@pytest.mark.parametrize(
+    ("size", "strides", "padding"),
+    [((2, 2), (2, 2), ((0, 0), (0, 0))), ((3, 2), (1, 2), ((1, 1), (0, 1))), ((3, 3), (2, 3), ((1, 0), (1, 1)))],
+)
+def test_pooled_maxima_and_their_gradient_with_ties_and_values_that_are_no_numbers(special, size, strides, padding):
+    x = rng.integers(0, 4, (2, 7, 6, 3)).astype("float32")
+    if special is not None:
+        x[0, 1, 1, 0] = x[1, 0, 0, 1] = special
+    attrs = {"size": size, "strides": strides, "padding": padding}
+
+    def both(x):
+        y = registry["max_pooling"](x, **attrs)
+        g = am.ops.reshape(am.ops.arange(y.size, dtype="float32"), y.shape)
+        return y, registry["max_pooling_gradient"](x, g, **attrs)
+
+    with am.backend_scope("numpy"):
+        want = [t.numpy() for t in both(am.Tensor(x))]
+    for run in (both, am.function(both)):
+        for a, b in zip(run(am.Tensor(x)), want, strict=True):
+            np.testing.assert_array_equal(a.numpy(), b)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "window", "strides", "dilation", "padding"),
+    [
+        ((7, 6), (3, 2), (2, 2), (1, 1), ((1, 1), (0, 0))),
+        ((5, 5), (3, 3), (1, 1), (2, 2), ((2, 2), (2, 2))),
+        ((6, 6), (3, 3), (2, 2), (1, 1), ((1, 1), (1, 1))),
+        ((9,), (4,), (3,), (1,), ((0, 1),)),
+        ((4, 5, 3), (2, 2, 3), (2, 1, 1), (1, 1, 1), ((0, 0), (0, 1), (1, 1))),
+    ],
+)
+def test_convolutions_with_paddings_that_tensorflow_has_a_name_for_and_others(
+    sizes, window, strides, dilation, padding
+):
+    x, w = rng.normal(size=(2, *sizes, 4)), rng.normal(size=(*window, 4, 3))
+    attrs = {"strides": strides, "padding": padding, "dilation": dilation, "groups": 1}
+
+    def all_three(x, w):
+        y = registry["convolution"](x, w, **attrs)
+        g = am.ops.cos(y)
+        return (
+            y,
+            registry["conv_input_gradient"](g, w, input_size=sizes, **attrs),
+            registry["conv_kernel_gradient"](x, g, kernel_size=window, **attrs),
+        )
+
+    with am.backend_scope("numpy"):
+        want = [t.numpy() for t in all_three(am.Tensor(x), am.Tensor(w))]
+    for a, b in zip(all_three(am.Tensor(x), am.Tensor(w)), want, strict=True):
+        np.testing.assert_allclose(a.numpy(), b, rtol=1e-9, atol=1e-9)
+
+
+def test_arrays_that_begin_at_any_address_are_taken():
+    import jax
+    import torch
+
+    memory = np.zeros(4 * 100 + 64, "uint8")
+    start = -memory.ctypes.data % 64
+    at_64 = memory[start : start + 400].view("float32")
+    shared = active.backend.to_array(at_64)
+    at_64[:] = 3
+    assert shared.numpy().sum() == 300  # the same memory
+    parts = torch.arange(40.0)
+    for array in (
+        at_64[1:],  # TensorFlow's kernels would end the process
+        at_64[::3],
+        parts[3:],
+        parts.bfloat16()[1:],
+        parts.reshape(5, 8).T,
+        torch.ones(3, requires_grad=True),
+        jax.numpy.arange(9)[2:],
+        np.ones(3, ">f4"),
+        np.zeros((0, 3)),
+        np.array(True),
+    ):
+        want = np.asarray(array.detach().float() if isinstance(array, torch.Tensor) else array).astype("float64")
+        made = am.ops.cast(wrap(active.backend.to_array(array)), "float64") + 1.0
+        np.testing.assert_array_equal(made.numpy(), want + 1)
