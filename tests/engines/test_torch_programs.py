@@ -253,3 +253,38 @@ def test_a_query_that_may_look_at_nothing_gets_the_mean_and_no_gradient_for_its_
     with am.backend_scope("numpy"):
         for got, want in zip(ours, run(), strict=True):
             np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_loops_overwrite_what_they_carry_and_nothing_else(reverse):
+    x = rng.normal(size=(5, 40))
+
+    def run(start, xs):
+        def body(carry, x):
+            a, b = carry
+            new = a * 0.5 + x
+            return (new, b + new), (new[::-1], am.ops.sum(b))
+
+        carry, stacked = am.ops.scan(body, (start, start * 2.0), xs, reverse=reverse)
+        last = am.ops.while_loop(lambda i, c: i < 3, lambda i, c: (i + 1, c * 2.0 + start), (0, carry[0]))
+        return [*carry, *stacked, last[1], start]
+
+    compiled, start = am.function(run), am.ops.convert_to_tensor(x[0])
+    found = [t.numpy() for t in compiled(start, x)]
+    with am.backend_scope("numpy"):
+        wanted = [np.asarray(t) for t in run(am.ops.convert_to_tensor(x[0]), am.ops.convert_to_tensor(x))]
+    for got, want in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12)
+
+
+def test_fit_in_one_loop_trains_as_step_by_step_does():
+    x, y = np.tile(X, (4, 1)), np.tile(Y, (4, 1))
+
+    def losses(**options):
+        model = dense()
+        model.compile(am.optimizers.Adam(0.01), "mse", **options)
+        model.fit(x, y, batch_size=8, epochs=3, shuffle=False, verbose=0)
+        return [v.numpy() for v in model.variables]
+
+    for got, want in zip(losses(), losses(run_eagerly=True), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-6)

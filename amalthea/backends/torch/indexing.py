@@ -14,10 +14,17 @@ from amalthea.backends.torch.types import HALF, UNSIGNED
 Ints = tuple[int, ...]
 
 
+_AS_UNSIGNED = {torch.int32: "uint32", torch.int64: "uint64"}
+
+
 def _positive(indices: Any, size: int, where: str, axis: int) -> Any:
-    """int64 indices that count from the start; ArgumentError where one is out of range (not looked for on a GPU)."""
+    """Indices that count from the start; ArgumentError where one is out of range (not looked for on a GPU)."""
     if indices.device.type == "cpu":
-        check_range(indices.numpy(), size, where, axis)
+        found = indices.numpy()
+        unsigned = _AS_UNSIGNED.get(indices.dtype)
+        if unsigned is not None and (found.view(unsigned) < size).all():  # negative ones are large as unsigned ones
+            return indices
+        check_range(found, size, where, axis)
     indices = indices.to(torch.int64)
     return torch.where(indices < 0, indices + size, indices)
 
@@ -58,23 +65,24 @@ def scatter_update(inputs: Any, indices: Any, updates: Any, reduction: str | Non
     indices = indices.reshape(-1, depth)
     if not len(indices) or not inputs.numel():
         return inputs.clone()
-    flat = torch.zeros(len(indices), dtype=torch.int64, device=inputs.device)
+    flat: Any = 0
     for axis, size in enumerate(leading):
-        flat = flat * size + _positive(indices[:, axis], size, "scatter_update", axis)
+        places = _positive(indices[:, axis], size, "scatter_update", axis)
+        flat = places if not axis else flat.to(torch.int64) * size + places
     wide = torch.float32 if inputs.dtype in HALF else torch.int64 if inputs.dtype in UNSIGNED else inputs.dtype
     rows = inputs.to(wide).clone().reshape(prod(leading), -1)
     updates = updates.to(wide).reshape(len(indices), -1)
     if reduction is None:
         # torch leaves open which of several updates of one place stays: here it is the last
         winner = torch.full((len(rows),), -1, dtype=torch.int64, device=inputs.device)
-        winner = winner.scatter_reduce(0, flat, torch.arange(len(flat), device=inputs.device), "amax")
+        winner = winner.scatter_reduce(0, flat.to(torch.int64), torch.arange(len(flat), device=inputs.device), "amax")
         hit = winner >= 0
         rows[hit] = updates[winner[hit]]
     elif reduction == "add":
         rows.index_add_(0, flat, updates)
     else:
         name = {"mul": "prod", "max": "amax", "min": "amin"}[reduction]
-        rows.scatter_reduce_(0, flat[:, None].expand_as(updates), updates, name)
+        rows.scatter_reduce_(0, flat.to(torch.int64)[:, None].expand_as(updates), updates, name)
     return rows.reshape(inputs.shape).to(inputs.dtype)
 
 

@@ -26,7 +26,7 @@ class _Mean(NamedTuple):
     share: float
 
 
-@rule("subtract")
+@rule("subtract", several=True)
 def adam(lowering: Lowering, node: Node) -> Sequence[Call] | None:
     value, change = node.inputs
     quotient = _only(lowering, change, "divide")

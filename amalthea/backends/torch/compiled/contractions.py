@@ -83,7 +83,7 @@ def product(node: Node, bias: Value | None, result: Value) -> list[Call] | None:
     order = batch + rows + columns
     last = result if flat == made and order == out else temporary(result)
     if bias is not None:
-        if shape(bias) != flat[-1:]:
+        if shape(bias) not in (flat, flat[-1:]):
             bias = views._do(torch.reshape, bias, flat[-1:])
         multiply = Call(torch.addmm, bias, left, right, outputs=[last], fresh=True)
     else:
@@ -99,8 +99,10 @@ def product(node: Node, bias: Value | None, result: Value) -> list[Call] | None:
 
 
 def _is_bias(bias: Value, out: Value, axes: int) -> bool:
-    """Whether it is broadcast to the result along all but the last axes."""
+    """Whether it is a matrix as the result is, or is broadcast to the result along all but the last axes."""
     sizes = shape(bias)
+    if axes == 1 and len(sizes) == 2 and bias.spec == out.spec:
+        return True
     trimmed = sizes[len(sizes) - axes :]
     return trimmed == shape(out)[len(shape(out)) - axes :] and prod(sizes) == prod(trimmed) and bool(axes)
 
@@ -110,7 +112,7 @@ def contract(lowering: Lowering, node: Node) -> Sequence[Call] | None:
     return product(node, None, node.outputs[0])
 
 
-@rule("add")
+@rule("add", several=True)
 def with_bias(lowering: Lowering, node: Node) -> Sequence[Call] | None:
     """A product and a bias in one call."""
     for value, bias in (node.inputs, node.inputs[::-1]):

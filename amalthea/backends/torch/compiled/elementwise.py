@@ -47,7 +47,32 @@ def is_zero(value: Value) -> bool:
     return found is not None and found.size == 1 and bool(np.asarray(found, "float64").reshape(()) == 0)
 
 
-@rule("maximum")
+def is_one(value: Value) -> bool:
+    """Whether the value is the number 1."""
+    found = constant(value)
+    return found is not None and found.size == 1 and bool(np.asarray(found, "float64").reshape(()) == 1)
+
+
+@rule("multiply", several=True)
+def activation_gradient(lowering: Lowering, node: Node) -> Sequence[Call] | None:
+    """g * (1 - y * y) and g * y * (1 - y), the gradients of tanh and sigmoid by their results, as one call each."""
+    for g, slope in (node.inputs, node.inputs[::-1]):
+        difference = lowering.maker(slope, "subtract")
+        if difference is None or not is_one(difference.inputs[0]) or not floating(g) or g.spec != node.outputs[0].spec:
+            continue
+        y = difference.inputs[1]
+        square = lowering.maker(y, "multiply")
+        if square is not None and square.inputs[0] is square.inputs[1] and square.inputs[0].spec == g.spec:
+            return [Call(torch.ops.aten.tanh_backward.default, g, square.inputs[0], outputs=node.outputs, fresh=True)]
+        product = lowering.maker(g, "multiply")
+        if product is not None and y in product.inputs and y.spec == g.spec and lowering.single(g):
+            other = product.inputs[0] if product.inputs[1] is y else product.inputs[1]
+            if other.spec == g.spec:
+                return [Call(torch.ops.aten.sigmoid_backward.default, other, y, outputs=node.outputs, fresh=True)]
+    return None
+
+
+@rule("maximum", several=True)
 def relu(lowering: Lowering, node: Node) -> Sequence[Call] | None:
     """maximum(x, 0) as relu."""
     x, y = node.inputs

@@ -37,12 +37,13 @@ FRESH = frozenset(
 """Ops whose kernels return memory that nothing else shares."""
 
 
-def rule(*ops: str) -> Callable[[Rule], Rule]:
-    """Decorate a rule with the ops it is for."""
+def rule(*ops: str, several: bool = False) -> Callable[[Rule], Rule]:
+    """Decorate a rule with the ops it is for. One that computes several nodes is tried before those for one."""
 
     def add(function: Rule) -> Rule:
         for op in ops:
-            RULES.setdefault(op, []).append(function)
+            rules = RULES.setdefault(op, [])
+            rules.insert(0 if several else len(rules), function)
         return function
 
     return add
@@ -56,14 +57,15 @@ class Lowering:
         kernels: by the ops' names.
 
     Attributes:
-        nodes: by op and inputs, for rules that look for a computation in the graph.
+        place: the number of each node.
+        users: by value the nodes that take it.
+        inner: makes a function of a graph inside a node, see `program.written`.
     """
+
+    inner: Callable[[Graph, dict[Value, Value]], tuple[set[Value], Callable[..., list[Any]]]]
 
     def __init__(self, graph: Graph, kernels: dict[str, Callable[..., Any]]) -> None:
         self.graph, self.kernels = graph, kernels
-        self.nodes: dict[tuple[str, tuple[Value, ...]], list[Node]] = {}
-        for node in graph.nodes:
-            self.nodes.setdefault((node.op.name, node.inputs), []).append(node)
         self.place = {node: i for i, node in enumerate(graph.nodes)}
         self.users: dict[Value, list[Node]] = {}
         for node in graph.nodes:

@@ -68,6 +68,14 @@ class Places:
         for i, call in enumerate(calls):
             self.calls.extend(self._placed(i, call))
 
+    def shared(self, outputs: Sequence[Value]) -> set[Value]:
+        """The replaced inputs in whose memory another output stands too."""
+        return {
+            old
+            for old, new in self.replaced.items()
+            if any(self._root(value) is self._root(new) for value in outputs if value is not new)
+        }
+
     def _root(self, value: Value) -> Value:
         while value in self._parent:
             value = self._parent[value]

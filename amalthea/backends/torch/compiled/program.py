@@ -7,8 +7,16 @@ from typing import Any
 
 import torch
 
-# The order in which rules are tried is that of these imports: a function for several nodes before those for one.
-from amalthea.backends.torch.compiled import adam, contractions, windows, elementwise, fused, reductions, shaping  # noqa: F401  # isort: skip
+from amalthea.backends.torch.compiled import (
+    adam,
+    contractions,
+    control,
+    elementwise,
+    fused,
+    reductions,
+    shaping,
+    windows,
+)
 from amalthea.backends.torch.compiled.calls import Call, Source, write
 from amalthea.backends.torch.compiled.joining import join
 from amalthea.backends.torch.compiled.lowering import Lowering
@@ -19,6 +27,8 @@ from amalthea.core.node import Constant
 from amalthea.core.value import Value
 
 Kernels = dict[str, Callable[..., Any]]
+RULES = (adam, contractions, control, elementwise, fused, reductions, shaping, windows)
+"""The modules of rules: `lowering` knows their rules once they are imported."""
 
 
 class Program:
@@ -42,17 +52,14 @@ class Program:
         self.graph = optimize(graph, leave=("layouts",))  # torch multiplies transposed matrices as they lie
         graph, n = self.graph, len(graph.outputs)
         updates = {value: graph.state_inputs[i] for i, value in graph.updates}
-        lowered = join(Lowering(graph, kernels).calls())
-        placed = Places(lowered, graph.all_inputs, graph.all_outputs, updates)
-        self.calls = placed.calls
+        self.calls, replaced, self.run = written(graph, updates, kernels, to_array)
         inputs = {value: i for i, value in enumerate(graph.all_inputs)}
         self.in_place: Mapping[int, int] = {
             n + i: inputs[graph.state_inputs[place]]
             for i, (place, value) in enumerate(graph.updates)
-            if graph.state_inputs[place] in placed.replaced
+            if graph.state_inputs[place] in replaced
         }
         self._copied = sorted(self.in_place.values())
-        self.run = function_of(graph, self.calls, to_array)
 
     def __call__(self, arrays: Sequence[Any], owned: Collection[int] = ()) -> list[Any]:
         """The outputs for these inputs. Those of the places `owned` are overwritten, where `in_place` says so."""
@@ -71,12 +78,32 @@ class Program:
                 torch._C._set_grad_enabled(True)
 
 
-def function_of(graph: Graph, calls: Sequence[Call], to_array: Callable[[Any], Any]) -> Callable[..., list[Any]]:
-    """The calls as a function from the graph's inputs, one by one, to a list of its outputs."""
-    values = {*graph.all_inputs, *graph.all_outputs, *(value for call in calls for value in call.inputs)}
+Run = Callable[..., list[Any]]
+
+
+def written(
+    graph: Graph,
+    updates: Mapping[Value, Value],
+    kernels: Kernels,
+    to_array: Callable[[Any], Any],
+    repeated: bool = False,
+) -> tuple[list[Call], set[Value], Run]:
+    """A graph's calls; which inputs they overwrite, of those that `updates` maps outputs to; and a function of them.
+
+    The function takes the graph's inputs one by one and returns a list of its outputs. If it is `repeated`, in a loop,
+    it overwrites none in whose memory another output stands too.
+    """
+    lowering = Lowering(graph, kernels)
+    lowering.inner = lambda inside, replaced: written(inside, replaced, kernels, to_array, repeated=True)[1:]
+    placed = Places(join(lowering.calls()), graph.all_inputs, graph.all_outputs, updates)
+    if repeated and (shared := placed.shared(graph.all_outputs)):
+        alone = {new: old for new, old in updates.items() if old not in shared}
+        return written(graph, alone, kernels, to_array, repeated)
+    values = {*graph.all_inputs, *graph.all_outputs, *(value for call in placed.calls for value in call.inputs)}
     constants: dict[Value, Any] = {v: to_array(v.tensor.numpy()) for v in values if isinstance(v, Constant)}
     source = Source(constants)
     heads = [source.name(value) for value in graph.all_inputs]
-    write(source, calls, [*graph.all_inputs, *graph.all_outputs])
+    write(source, placed.calls, [*graph.all_inputs, *graph.all_outputs])
     results = [source.name(value) for value in graph.all_outputs]
-    return source.function(f"run({', '.join(heads)})", f"[{', '.join(results)}]", graph.name)
+    run = source.function(f"run({', '.join(heads)})", f"[{', '.join(results)}]", graph.name)
+    return placed.calls, set(placed.replaced), run

@@ -21,7 +21,7 @@ def _convolves(value: Value) -> bool:
     return str(value.spec.dtype) in wide or (floating(value) and types.device.type != "cpu")
 
 
-@rule("add")
+@rule("add", several=True)
 def with_bias(lowering: Lowering, node: Node) -> Sequence[Call] | None:
     """A convolution and a bias in one call."""
     for value, bias in (node.inputs, node.inputs[::-1]):

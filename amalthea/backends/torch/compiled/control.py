@@ -1,0 +1,56 @@
+"""Lowering of branches and loops: Python decides, the graphs inside are functions of calls as the one around them is.
+
+A loop may overwrite the values that it carries, as a program does with variables: a step of training inside a loop
+updates weights where they lie.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from amalthea.backends.torch.compiled.calls import Call
+from amalthea.backends.torch.compiled.lowering import Lowering, rule
+from amalthea.backends.torch.control import branched, looped, scanned
+from amalthea.core.graph import Graph
+from amalthea.core.node import Node
+from amalthea.core.value import Value
+
+
+def _carrying(lowering: Lowering, body: Graph, carries: int) -> tuple[dict[int, int], Callable[..., list[Any]]]:
+    """A function of a loop's body, and for outputs, by place, the carried inputs whose memory they take."""
+    outputs = body.all_outputs
+    updates = {outputs[i]: body.all_inputs[i] for i in range(carries) if outputs.count(outputs[i]) == 1}
+    replaced, run = lowering.inner(body, updates)
+    return {i: i for i in range(carries) if body.all_inputs[i] in replaced}, run
+
+
+def _call(function: Callable[..., Any], node: Node, writes: dict[int, int]) -> Sequence[Call]:
+    written: dict[int, Value] = {out: node.inputs[place] for out, place in writes.items()}
+    return [Call(function, *node.inputs, outputs=node.outputs, packed=True, writes=written)]
+
+
+@rule("branch")
+def branch(lowering: Lowering, node: Node) -> Sequence[Call]:
+    return _call(functools.partial(branched, [lowering.inner(g, {})[1] for g in node.attrs["graphs"]]), node, {})
+
+
+@rule("scan_loop")
+def scan_loop(lowering: Lowering, node: Node) -> Sequence[Call]:
+    attrs, body = node.attrs, node.attrs["body"]
+    if attrs["save"]:
+        writes: dict[int, int] = {}
+        run = lowering.inner(body, {})[1]
+    else:
+        writes, run = _carrying(lowering, body, attrs["carries"])
+    specs = [value.spec for value in body.outputs[attrs["carries"] :]]
+    settings = [attrs[name] for name in ("carries", "sequences", "length", "reverse", "save")]
+    return _call(functools.partial(scanned, run, specs, *settings), node, writes)
+
+
+@rule("loop")
+def loop(lowering: Lowering, node: Node) -> Sequence[Call]:
+    writes, run = _carrying(lowering, node.attrs["body"], node.attrs["carries"])
+    going = lowering.inner(node.attrs["test"], {})[1]
+    return _call(functools.partial(looped, going, run, node.attrs["carries"]), node, writes)
