@@ -13,6 +13,7 @@ from benchmarks.race import Options
 SETS: dict[str, Callable[[Sequence[str], commands.Request], None]] = {
     "training": commands.training,
     "backends": commands.backends,
+    "gpu": commands.gpu,
     "inference": commands.inference,
     "startup": commands.startup,
     "core": commands.core,
@@ -22,7 +23,7 @@ SETS: dict[str, Callable[[Sequence[str], commands.Request], None]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks", description="Measure Amalthea beside its peers. Without a set: all six."
+        prog="python -m benchmarks", description="Measure Amalthea beside its peers. Without a set: all seven."
     )
     parser.add_argument("set", nargs="?", choices=sorted(SETS))
     parser.add_argument("names", nargs="*", metavar="row", help="rows of the set; all where none is given")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.engines import BACKENDS, EAGER, INFERENCE, TRAINING, Engine
+from benchmarks.engines import BACKENDS, EAGER, GPU, INFERENCE, TRAINING, Engine
 from benchmarks.race import Options
 from benchmarks.ratio_report import RatioReport
 from benchmarks.workers import Worker, WorkerError
@@ -91,6 +91,27 @@ def backends(names: Sequence[str], request: Request) -> None:
                 some = {name: engine for name, engine in EAGER[backend].items() if name in chosen}
                 measured, done = table.measure_eager(op, some, request.options)
                 report.add(measured, op.shape, done.others, console)
+
+
+def gpu(names: Sequence[str], request: Request) -> None:
+    """Training steps on a graphics processor; with --quick tiny ones, wherever they run."""
+    from benchmarks.gpu import rows, table
+
+    _known(names, rows.ROWS, "row")
+    _known(request.options.engines, GPU, "engine")
+    console = _console()
+    device = table.device(request.options)
+    chosen = list(names) or [name for name in rows.ROWS if (name in rows.LARGE) != request.quick]
+    if not device and any(name in rows.LARGE for name in chosen):
+        console.print("gpu: PyTorch reaches no graphics processor here: nothing is measured (--quick runs tiny rows)")
+        return
+    engines = [name for name in GPU if not request.options.engines or name in request.options.engines]
+    report = RatioReport("gpu", engines, versions=_versions(GPU, request.options))
+    report.options = {"rounds": request.options.rounds, "device": device or "none: the processor"}
+    with _what_there_is(report, request, console):
+        for row in [rows.ROWS[name] for name in chosen]:
+            measured, done = table.measure(row, request.options)
+            report.add(measured, row.shape, done.others, console)
 
 
 def inference(names: Sequence[str], request: Request) -> None:

@@ -100,6 +100,16 @@ EAGER: dict[str, dict[str, Engine]] = {
 }
 """The same for single eager ops."""
 
+_VISIBLE = {"CUDA_VISIBLE_DEVICES": "0", "JAX_PLATFORMS": ""}
+
+GPU: dict[str, Engine] = {
+    name: replace(engine, environment={**engine.environment, **_VISIBLE})
+    for backend in ("jax", "torch")
+    for name, engine in BACKENDS[backend].items()
+    if name in (f"{OURS}-jax", f"{OURS}-torch", f"{OURS}-torch-jit", "jax", "torch", "torch-compile")
+}
+"""The columns of the table for graphics processors."""
+
 _NUMPY = {"AMALTHEA_BACKEND": "numpy"}
 
 REFERENCES: dict[str, Engine] = {
@@ -140,6 +150,7 @@ EXPORTS: dict[str, Engine] = {
 ALL: dict[str, Engine] = {
     **{f"training/{name}": engine for name, engine in TRAINING.items()},
     **{f"training/{name}": engine for engines in BACKENDS.values() for name, engine in engines.items()},
+    **{f"gpu/{name}": engine for name, engine in GPU.items()},
     **{f"backends/{name}": engine for engines in EAGER.values() for name, engine in engines.items()},
     **{f"inference/{name}": engine for name, engine in INFERENCE.items()},
     **{f"export/{name}": engine for name, engine in EXPORTS.items()},

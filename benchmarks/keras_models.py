@@ -11,14 +11,14 @@ Keras = Any
 
 
 def mlp_small(keras: Keras) -> Any:
-    return _mlp(keras, 784, 128)
+    return mlp(keras, 128, inputs=784)
 
 
 def mlp_large(keras: Keras) -> Any:
-    return _mlp(keras, 1024, 2048)
+    return mlp(keras, 2048)
 
 
-def _mlp(keras: Keras, inputs: int, width: int) -> Any:
+def mlp(keras: Keras, width: int, inputs: int = 1024) -> Any:
     dense = keras.layers.Dense
     return keras.Sequential(
         [
@@ -60,10 +60,10 @@ def resnet_small(keras: Keras) -> Any:
     return keras.Model(inputs, keras.layers.Dense(10, name="logits")(x))
 
 
-def resnet50(keras: Keras) -> Any:
+def resnet50(keras: Keras, size: int = 224) -> Any:
     """The shape of ResNet-50 (He et al., "Deep Residual Learning for Image Recognition", 2015)."""
     layers = keras.layers
-    inputs = keras.Input(_image(keras, 224))
+    inputs = keras.Input(_image(keras, size))
     x = _normalized(keras, inputs, "stem", 64, 7, 2)
     x = layers.MaxPooling2D(3, strides=2, padding="same")(x)
     for stage, (filters, blocks) in enumerate(((64, 3), (128, 4), (256, 6), (512, 3))):
@@ -106,8 +106,19 @@ def gpt_medium(keras: Keras) -> Any:
     return gpt(keras, layers=12, width=512, heads=8, context=256, vocabulary=512)
 
 
-def gpt(keras: Keras, layers: int, width: int, heads: int, context: int, vocabulary: int) -> Any:
-    """A decoder with normalisation before each part (Radford et al., 2019)."""
+def gpt(keras: Keras, layers: int, width: int, heads: int, context: int, vocabulary: int, tied: bool = False) -> Any:
+    """A decoder with normalisation before each part (Radford et al., 2019); `tied`: one table for words in and out."""
+
+    class Words(keras.layers.Layer):
+        """A trained vector for each word, and how well a vector fits each of them."""
+
+        def build(self, shape: Any) -> None:
+            if not self.built:
+                self.table = self.add_weight(shape=(vocabulary, width), name="embeddings", initializer="normal")
+
+        def call(self, x: Any, fits: bool = False) -> Any:
+            table = keras.ops.cast(self.table, self.compute_dtype)
+            return keras.ops.matmul(x, keras.ops.transpose(table)) if fits else keras.ops.take(table, x, axis=0)
 
     class Positions(keras.layers.Layer):
         """Adds one trained vector for each place in the sequence."""
@@ -119,7 +130,8 @@ def gpt(keras: Keras, layers: int, width: int, heads: int, context: int, vocabul
             return x + self.table
 
     inputs = keras.Input((context,), dtype="int32")
-    x = keras.layers.Embedding(vocabulary, width, name="tokens")(inputs)
+    words = Words(name="tokens") if tied else keras.layers.Embedding(vocabulary, width, name="tokens")
+    x = words(inputs)
     x = Positions(name="positions")(x)
     for i in range(layers):
         h = keras.layers.LayerNormalization(name=f"normal_{i}_1")(x)
@@ -129,7 +141,7 @@ def gpt(keras: Keras, layers: int, width: int, heads: int, context: int, vocabul
         h = keras.layers.Dense(4 * width, activation="gelu", name=f"wide_{i}")(h)
         x = keras.layers.Add()([x, keras.layers.Dense(width, name=f"narrow_{i}")(h)])
     x = keras.layers.LayerNormalization(name="normal")(x)
-    return keras.Model(inputs, keras.layers.Dense(vocabulary, name="logits")(x))
+    return keras.Model(inputs, words(x, fits=True) if tied else keras.layers.Dense(vocabulary, name="logits")(x))
 
 
 def lstm(keras: Keras) -> Any:

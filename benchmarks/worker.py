@@ -91,6 +91,11 @@ class Worker:
         """Any further method of the engine."""
         return getattr(self.subject, method)(**arguments)
 
+    def accelerator(self) -> str:
+        """The name of the graphics processor that PyTorch reaches; "" if there is none."""
+        torch = importlib.import_module("torch")
+        return str(torch.cuda.get_device_name()) if torch.cuda.is_available() else ""
+
     def memory(self) -> dict[str, float]:
         return {"peak": peak_memory()}
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -38,6 +38,8 @@ class Training:
         laps: how often a turn of the benchmark goes through the data set.
         work: the arithmetic and the memory traffic that a step cannot do without.
         eager: the loop is the user's own, in Python, nothing compiled; plain gradient descent instead of Adam.
+        policy: dtype policy; "mixed_bfloat16" keeps variables in float32 and computes in bfloat16.
+        sizes: arguments of the model.
     """
 
     name: str
@@ -51,10 +53,17 @@ class Training:
     targets: tuple[int, ...] = ()
     laps: int = 1
     eager: bool = False
+    policy: str = "float32"
+    sizes: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def model(self) -> str:
+        """The model's name: a row may be a tiny one of its kind."""
+        return self.name.removesuffix("-tiny")
 
     @property
     def identifier(self) -> str:
-        return self.name.replace("-", "_")
+        return self.model.replace("-", "_")
 
     def data(self, samples: int | None = None) -> tuple[list[np.ndarray], np.ndarray]:
         """Inputs and targets of the whole data set, made from fixed seeds; the first `samples` rows if given."""

@@ -99,22 +99,11 @@ class Resnet:
         return p
 
     def state(self) -> Parameters:
-        kinds = ("moving_mean", "moving_variance")
-        names = [(f"{name}_normal/{kind}", filters) for name, _, _, filters in self._normalized() for kind in kinds]
-        return {name: initial(name, (filters,)) for name, filters in names}
+        return moving_parameters([(name, filters) for name, _, _, filters in self._normalized()])
 
     def __call__(self, p: Parameters, x: Any, moving: Parameters) -> tuple[Any, Parameters]:
         new: Parameters = {}
-
-        def normalized(x: Any, name: str, strides: int = 1) -> Any:
-            x, name = conv(p, name, x, strides), f"{name}_normal"
-            mean = jnp.mean(x, (0, 1, 2))
-            variance = jnp.mean(jnp.square(x), (0, 1, 2)) - jnp.square(mean)
-            for kind, value in (("moving_mean", mean), ("moving_variance", variance)):
-                new[f"{name}/{kind}"] = 0.99 * moving[f"{name}/{kind}"] + 0.01 * lax.stop_gradient(value)
-            scale = p[f"{name}/gamma"] * lax.rsqrt(variance + 1e-3)
-            return x * scale + (p[f"{name}/beta"] - mean * scale)
-
+        normalized = functools.partial(conv_normalized, p, moving, new)
         x = jax.nn.relu(normalized(x, "stem"))
         for i, (filters, strides) in enumerate(self.blocks):
             shortcut = x if x.shape[-1] == filters else normalized(x, f"shortcut_{i}", strides)
@@ -123,8 +112,73 @@ class Resnet:
         return dense(p, "logits", jnp.mean(x, (1, 2))), new
 
 
+class Resnet50:
+    def __init__(self, size: int = 224) -> None:
+        self.layers, inputs = [("stem", 7, 3, 64, 2)], 64
+        self.blocks = []
+        for stage, (filters, count) in enumerate(((64, 3), (128, 4), (256, 6), (512, 3))):
+            for block in range(count):
+                name, strides = f"stage_{stage}_{block}", 2 if stage and not block else 1
+                self.blocks.append((name, not block, strides))
+                self.layers += [(f"{name}_0", 1, inputs, 4 * filters, strides)] if not block else []
+                self.layers += [(f"{name}_1", 1, inputs, filters, strides), (f"{name}_2", 3, filters, filters, 1)]
+                self.layers += [(f"{name}_3", 1, filters, 4 * filters, 1)]
+                inputs = 4 * filters
+
+    def parameters(self) -> Parameters:
+        p = dense_parameters("logits", 2048, 1000)
+        for name, size, inputs, filters, _ in self.layers:
+            p |= conv_parameters(name, size, inputs, filters) | normal_parameters(f"{name}_normal", filters)
+        return p
+
+    def state(self) -> Parameters:
+        return moving_parameters([(name, filters) for name, _, _, filters, _ in self.layers])
+
+    def __call__(self, p: Parameters, x: Any, moving: Parameters) -> tuple[Any, Parameters]:
+        new: Parameters = {}
+        normalized = functools.partial(conv_normalized, p, moving, new)
+        x = jax.nn.relu(normalized(x, "stem", 2))
+        x = lax.reduce_window(x, -jnp.inf, lax.max, (1, 3, 3, 1), (1, 2, 2, 1), "SAME")
+        for name, widen, strides in self.blocks:
+            shortcut = normalized(x, f"{name}_0", strides) if widen else x
+            y = jax.nn.relu(normalized(x, f"{name}_1", strides))
+            y = jax.nn.relu(normalized(y, f"{name}_2"))
+            x = jax.nn.relu(shortcut + normalized(y, f"{name}_3"))
+        return dense(p, "logits", jnp.mean(x, (1, 2))), new
+
+
+def moving_parameters(layers: Sequence[tuple[str, int]]) -> Parameters:
+    kinds = ("moving_mean", "moving_variance")
+    names = [(f"{name}_normal/{kind}", filters) for name, filters in layers for kind in kinds]
+    return {name: initial(name, (filters,)) for name, filters in names}
+
+
+def conv_normalized(p: Parameters, moving: Parameters, new: Parameters, x: Any, name: str, strides: int = 1) -> Any:
+    """A convolution and batch normalisation, whose statistics are float32; their new averages go to `new`."""
+    x, name = conv(p, name, x, strides), f"{name}_normal"
+    exact = x.astype(jnp.float32)
+    mean = jnp.mean(exact, (0, 1, 2))
+    variance = jnp.mean(jnp.square(exact), (0, 1, 2)) - jnp.square(mean)
+    for kind, value in (("moving_mean", mean), ("moving_variance", variance)):
+        new[f"{name}/{kind}"] = 0.99 * moving[f"{name}/{kind}"] + 0.01 * lax.stop_gradient(value)
+    scale = p[f"{name}/gamma"] * lax.rsqrt(variance + 1e-3)
+    return (exact * scale + (p[f"{name}/beta"] - mean * scale)).astype(x.dtype)
+
+
 class Gpt:
-    layers, width, heads, context, vocabulary = 4, 256, 4, 128, 512
+    """A decoder; `tied`: the table of words serves for the logits too."""
+
+    def __init__(
+        self,
+        layers: int = 4,
+        width: int = 256,
+        heads: int = 4,
+        context: int = 128,
+        vocabulary: int = 512,
+        tied: bool = False,
+    ) -> None:
+        self.layers, self.width, self.heads = layers, width, heads
+        self.context, self.vocabulary, self.tied = context, vocabulary, tied
 
     def parameters(self) -> Parameters:
         width = self.width
@@ -136,7 +190,8 @@ class Gpt:
             p |= normal_parameters(f"normal_{i}_1", width) | normal_parameters(f"normal_{i}_2", width)
             p |= joined_attention(f"attention_{i}", width, self.heads)
             p |= dense_parameters(f"wide_{i}", width, 4 * width) | dense_parameters(f"narrow_{i}", 4 * width, width)
-        return p | normal_parameters("normal", width) | dense_parameters("logits", width, self.vocabulary)
+        p |= normal_parameters("normal", width)
+        return p if self.tied else p | dense_parameters("logits", width, self.vocabulary)
 
     def __call__(self, p: Parameters, tokens: Any) -> Any:
         batch, length = tokens.shape
@@ -150,13 +205,15 @@ class Gpt:
             x = x + dense(p, f"attention_{i}/attention_output", attended)
             h = dense(p, f"wide_{i}", self.normal(p, f"normal_{i}_2", x))
             x = x + dense(p, f"narrow_{i}", jax.nn.gelu(h, approximate=False))
-        return dense(p, "logits", self.normal(p, "normal", x))
+        x = self.normal(p, "normal", x)
+        return x @ p["tokens"].T if self.tied else dense(p, "logits", x)
 
     @staticmethod
     def normal(p: Parameters, name: str, x: Any) -> Any:
+        kind, x = x.dtype, x.astype(jnp.float32)
         mean = jnp.mean(x, -1, keepdims=True)
         variance = jnp.mean(jnp.square(x - mean), -1, keepdims=True)
-        return (x - mean) * lax.rsqrt(variance + 1e-3) * p[f"{name}/gamma"] + p[f"{name}/beta"]
+        return ((x - mean) * lax.rsqrt(variance + 1e-3) * p[f"{name}/gamma"] + p[f"{name}/beta"]).astype(kind)
 
 
 def joined_attention(name: str, width: int, heads: int) -> Parameters:
@@ -213,7 +270,10 @@ class TapeLoop:
         return dense(p, "output", jnp.tanh(dense(p, "hidden", x)))
 
 
-MODELS: dict[str, Callable[[], Any]] = {
+MODELS: dict[str, Callable[..., Any]] = {
+    "mlp": lambda width: Mlp(1024, width, width, 10),
+    "resnet50": Resnet50,
+    "gpt": Gpt,
     "mlp-small": lambda: Mlp(784, 128, 128, 10),
     "mlp-large": lambda: Mlp(1024, 2048, 2048, 10),
     "cnn": Cnn,
@@ -244,13 +304,17 @@ class Jax:
 
     def __init__(self, row: Training, scan: bool = False, samples: int | None = None) -> None:
         self.row, self.scan = row, scan
-        model = MODELS[row.name]()
+        model = MODELS[row.model](**row.sizes)
         self.parameters = model.parameters()
         self.moving = model.state() if hasattr(model, "state") else {}
         inputs, targets = row.data(samples)
 
         def loss_of(p: Parameters, moving: Parameters, inputs: Any, y: Any) -> tuple[Any, Parameters]:
+            if row.policy == "mixed_bfloat16":
+                p = {name: x if "_normal/" in name else x.astype(jnp.bfloat16) for name, x in p.items()}
+                inputs = [x.astype(jnp.bfloat16) if x.dtype == jnp.float32 else x for x in inputs]
             logits, moving = model(p, *inputs, moving) if moving else (model(p, *inputs), moving)
+            logits = logits.astype(jnp.float32)
             if row.loss == SQUARES:
                 return jnp.mean((logits - y) ** 2), moving
             if row.loss == BINARY:

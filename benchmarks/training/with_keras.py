@@ -18,7 +18,8 @@ class _Model:
 
     def __init__(self, keras: Any, row: Training) -> None:
         self.keras, self.row = keras, row
-        self.model = getattr(keras_models, row.identifier)(keras)
+        keras.config.set_dtype_policy(row.policy)
+        self.model = getattr(keras_models, row.identifier)(keras, **row.sizes)
         keras_models.set_initial(self.model)
         self.optimizer = keras.optimizers.SGD(**SGD) if row.eager else keras.optimizers.Adam(**ADAM)
         self.optimizer.build(self.model.trainable_variables)

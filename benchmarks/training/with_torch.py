@@ -45,7 +45,7 @@ def embedding(name: str, size: int, width: int) -> nn.Embedding:
 
 
 class Mlp(nn.Sequential):
-    def __init__(self, inputs: int, width: int) -> None:
+    def __init__(self, width: int, inputs: int = 1024) -> None:
         hidden = [dense("hidden_1", inputs, width), nn.ReLU(), dense("hidden_2", width, width), nn.ReLU()]
         super().__init__(*hidden, dense("logits", width, 10))
 
@@ -70,8 +70,9 @@ class Normalized(nn.Module):
 
     def __init__(self, name: str, size: int, inputs: int, filters: int, strides: int = 1) -> None:
         super().__init__()
-        self.uneven = strides == 2 and size == 3
-        padding = 0 if self.uneven or size == 1 else 1
+        before = (size - strides) // 2
+        self.uneven = (before, size - strides - before) * 2 if strides == 2 and size > 1 else None
+        padding = 0 if self.uneven else size // 2
         self.conv = conv(name, size, inputs, filters, stride=strides, padding=padding, bias=False)
         self.normal = nn.BatchNorm2d(filters, eps=1e-3, momentum=0.01)
         pairs = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
@@ -79,7 +80,7 @@ class Normalized(nn.Module):
             set_to(getattr(self.normal, theirs), tensor(f"{name}_normal/{ours}", filters))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.normal(self.conv(functional.pad(x, (0, 1, 0, 1)) if self.uneven else x))
+        return self.normal(self.conv(functional.pad(x, self.uneven) if self.uneven else x))
 
 
 class Block(nn.Module):
@@ -104,6 +105,40 @@ class Resnet(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.logits(self.blocks(functional.relu(self.stem(x))).mean((2, 3)))
+
+
+class Bottleneck(nn.Module):
+    def __init__(self, name: str, inputs: int, filters: int, strides: int, widen: bool) -> None:
+        super().__init__()
+        self.shortcut = Normalized(f"{name}_0", 1, inputs, 4 * filters, strides) if widen else nn.Identity()
+        self.first = Normalized(f"{name}_1", 1, inputs, filters, strides)
+        self.second = Normalized(f"{name}_2", 3, filters, filters)
+        self.third = Normalized(f"{name}_3", 1, filters, 4 * filters)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = functional.relu(self.second(functional.relu(self.first(x))))
+        return functional.relu(self.shortcut(x) + self.third(y))
+
+
+class Resnet50(nn.Module):
+    """Padded as Keras pads: at stride 2 an even size gets one more at its end than at its beginning."""
+
+    def __init__(self, size: int = 224) -> None:
+        super().__init__()
+        self.stem = Normalized("stem", 7, 3, 64, 2)
+        blocks, inputs = [], 64
+        for stage, (filters, count) in enumerate(((64, 3), (128, 4), (256, 6), (512, 3))):
+            for block in range(count):
+                strides = 2 if stage and not block else 1
+                blocks.append(Bottleneck(f"stage_{stage}_{block}", inputs, filters, strides, not block))
+                inputs = 4 * filters
+        self.blocks = nn.Sequential(*blocks)
+        self.logits = dense("logits", 2048, 1000)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = functional.relu(self.stem(x))
+        x = functional.max_pool2d(functional.pad(x, (0, 1, 0, 1)), 3, 2)  # zeros are below all that relu gives
+        return self.logits(self.blocks(x).mean((2, 3)))
 
 
 def layer_normal(name: str, width: int) -> nn.LayerNorm:
@@ -149,12 +184,27 @@ class Layer(nn.Module):
 
 
 class Gpt(nn.Module):
-    def __init__(self, layers: int = 4, width: int = 256, heads: int = 4, context: int = 128, words: int = 512) -> None:
+    """A decoder; `tied`: the table of words serves for the logits too."""
+
+    def __init__(
+        self,
+        layers: int = 4,
+        width: int = 256,
+        heads: int = 4,
+        context: int = 128,
+        vocabulary: int = 512,
+        tied: bool = False,
+    ) -> None:
         super().__init__()
-        self.tokens = embedding("tokens", words, width)
+        self.tokens = embedding("tokens", vocabulary, width)
         self.positions = nn.Parameter(tensor("positions/embeddings", context, width))
         self.layers = nn.Sequential(*(Layer(i, width, heads) for i in range(layers)))
-        self.normal, self.logits = layer_normal("normal", width), dense("logits", width, words)
+        self.normal = layer_normal("normal", width)
+        if tied:
+            self.logits = nn.Linear(width, vocabulary, bias=False)
+            self.logits.weight = self.tokens.weight
+        else:
+            self.logits = dense("logits", width, vocabulary)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.logits(self.normal(self.layers(self.tokens(x) + self.positions)))
@@ -192,9 +242,12 @@ class TapeLoop(nn.Sequential):
         super().__init__(dense("hidden", 3, 16), nn.Tanh(), dense("output", 16, 1))
 
 
-MODELS: dict[str, Callable[[], nn.Module]] = {
-    "mlp-small": lambda: Mlp(784, 128),
-    "mlp-large": lambda: Mlp(1024, 2048),
+MODELS: dict[str, Callable[..., nn.Module]] = {
+    "mlp": Mlp,
+    "resnet50": Resnet50,
+    "gpt": Gpt,
+    "mlp-small": lambda: Mlp(128, 784),
+    "mlp-large": lambda: Mlp(2048),
     "cnn": Cnn,
     "resnet-small": Resnet,
     "gpt-small": Gpt,
@@ -214,7 +267,8 @@ class Torch:
 
     def __init__(self, row: Training, compiled: bool = False, samples: int | None = None) -> None:
         self.row = row
-        self.model = MODELS[row.name]()
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.model = MODELS[row.model](**row.sizes).to(device)
         images = any(isinstance(module, nn.Conv2d) for module in self.model.modules())
         if images:
             self.model = self.model.to(memory_format=torch.channels_last)
@@ -222,17 +276,19 @@ class Torch:
         self.state = [*self.model.parameters(), *self.model.buffers()]
         self.first = [value.detach().clone() for value in self.state]
         inputs, targets = row.data(samples)
-        tensors = [torch.from_numpy(x) for x in inputs]
+        tensors = [torch.from_numpy(x).to(device) for x in inputs]
         if images:
             tensors = [x.permute(0, 3, 1, 2) for x in tensors]
-        labels = torch.from_numpy(targets if targets.dtype == "float32" else targets.astype("int64"))
+        labels = torch.from_numpy(targets if targets.dtype == "float32" else targets.astype("int64")).to(device)
         spans = [slice(start, start + row.batch) for start in range(0, len(targets), row.batch)]
         self.batches = [([x[span] for x in tensors], labels[span]) for span in spans]
         self.whole = tensors[0], labels
         model = self.model
 
         def loss_of(inputs: list[torch.Tensor], y: torch.Tensor) -> torch.Tensor:
-            logits = model(*inputs)
+            with torch.autocast(device.type, torch.bfloat16, enabled=row.policy == "mixed_bfloat16"):
+                logits = model(*inputs)
+            logits = logits.float()
             if row.loss == SQUARES:
                 return ((logits - y) ** 2).mean()
             if row.loss == BINARY:
@@ -270,4 +326,4 @@ class Torch:
         return [float(loss) for loss in losses]
 
     def weights(self) -> list[np.ndarray]:
-        return [parameter.detach().numpy().copy() for parameter in self.trained]
+        return [parameter.detach().cpu().numpy().copy() for parameter in self.trained]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import jax.numpy as jnp
 from jax import lax
 
 
@@ -18,9 +17,7 @@ def contract(x: Any, y: Any, *, subscripts: str) -> Any:
         (tuple(left.index(c) for c in summed), tuple(right.index(c) for c in summed)),
         (tuple(left.index(c) for c in batch), tuple(right.index(c) for c in batch)),
     )
-    half = x.dtype.itemsize == 2 and x.dtype.kind not in "iu"
-    wide = jnp.float32 if half else x.dtype
-    made = lax.dot_general(x, y, dimensions, preferred_element_type=wide).astype(x.dtype)
+    made = lax.dot_general(x, y, dimensions)  # XLA adds half precision up in float32 by itself
     order = batch + [c for c in left if c not in right] + [c for c in right if c not in left]
     axes = tuple(order.index(c) for c in out)
     return made if axes == tuple(range(len(axes))) else made.transpose(axes)
