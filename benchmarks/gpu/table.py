@@ -14,8 +14,8 @@ from benchmarks.training.table import CHECKED, WARM
 from benchmarks.workers import Worker, WorkerError
 
 LOSS_TOLERANCE, LATER_TOLERANCE = 2e-2, 5e-2
-"""Relative, of the first loss and of later ones. bfloat16 has eight bits, engines round at other places, and Adam's first
-steps are of full size even where a gradient is only rounding."""
+"""Relative, of the first loss and of later ones: bfloat16 has eight bits, engines round at other places, and Adam's
+first steps are of full size even where a gradient is only rounding."""
 
 
 def measure(row: Training, options: Options) -> tuple[Measured, Race]:
