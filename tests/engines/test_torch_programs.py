@@ -5,6 +5,7 @@ import pytest
 
 import amalthea as am
 from amalthea import layers as L
+from amalthea.core.errors import UnsupportedError
 
 rng = np.random.default_rng(0)
 
@@ -288,3 +289,58 @@ def test_fit_in_one_loop_trains_as_step_by_step_does():
 
     for got, want in zip(losses(), losses(run_eagerly=True), strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # within torch
+def test_torch_compile_gives_the_same():
+    table = rng.normal(size=(50, 4)).astype("float32")
+
+    def make(jit_compile):
+        weights, steps = am.Variable(table), am.Variable(0)
+
+        @am.function(jit_compile=jit_compile)
+        def step(places):
+            rows = am.ops.take(weights, places, axis=0)
+            weights.assign_sub(am.ops.tanh(weights) * 0.1)
+            steps.assign_add(1)
+            turned = am.ops.while_loop(lambda i, x: i < 2, lambda i, x: (i + 1, x * 1.5), (0, rows))[1]
+            return am.ops.softmax(turned @ am.ops.transpose(rows)), steps + 0
+
+        return [[t.numpy() for t in step(np.int32([3, -1, 7]))] for _ in range(2)] + [[weights.numpy()]]
+
+    for got, want in zip(make(True), make(None), strict=True):
+        for one, other in zip(got, want, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+def test_torch_compile_without_a_compiler_says_what_to_install(monkeypatch):
+    from torch._inductor import cpp_builder
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    from amalthea.backends.torch.compiled import inductor
+
+    def missing():
+        raise InvalidCxxCompiler
+
+    monkeypatch.setattr(cpp_builder, "get_cpp_compiler", missing)
+    inductor._check_compiler.cache_clear()
+    with pytest.raises(UnsupportedError, match=r"C\+\+ compiler.*Fix: "):
+        am.function(lambda x: x * 2.0, jit_compile=True)(X)
+    inductor._check_compiler.cache_clear()
+
+
+@pytest.mark.parametrize("subscripts", ["ij,jk->ik", "ji,jk->ik", "ij,kj->ik", "ji,kj->ik", "ij,jk->ki", "ji,kj->ki"])
+def test_products_of_matrices_op_by_op(subscripts):
+    sizes = {"i": 2, "j": 3, "k": 5}
+    x, y = (rng.normal(size=[sizes[a] for a in part]) for part in subscripts.split("->")[0].split(","))
+    np.testing.assert_allclose(am.ops.einsum(subscripts, x, y).numpy(), np.einsum(subscripts, x, y), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "key", [slice(1, 3), slice(None, None, -1), slice(3, 0, -2), slice(2, 2), slice(None, None, 2)]
+)
+def test_slices_op_by_op(key):
+    x = rng.normal(size=(5, 4))
+    t = am.ops.convert_to_tensor(x)
+    np.testing.assert_array_equal(t[key].numpy(), x[key])
+    np.testing.assert_array_equal(t[1:4, key].numpy(), x[1:4, key])

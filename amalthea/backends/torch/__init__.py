@@ -53,7 +53,7 @@ class TorchBackend:
         for module in pkgutil.iter_modules(__path__):
             found = importlib.import_module(f"{__name__}.{module.name}")
             self.bare_kernels.update(getattr(found, "KERNELS", {}))
-        self.kernels = {name: torch.no_grad()(kernel) for name, kernel in self.bare_kernels.items()}
+        self.kernels = dict(self.bare_kernels)  # no array asks for gradients, so torch records none
 
     def to_array(self, value: Any, dtype: np.dtype | None = None) -> Any:
         """A torch tensor of the value, in the dtype if one is given; other engines' arrays come by DLPack."""
@@ -82,10 +82,14 @@ class TorchBackend:
         return array.numpy()
 
     def compile(self, graph: Graph, jit_compile: bool | None = None) -> Callable[[Sequence[Any]], list[Any]]:
-        """A program of torch functions, called one after the other by a generated Python function."""
+        """A program of torch functions, called one after the other or, if `jit_compile`, through `torch.compile`."""
         from amalthea.backends.torch.compiled.program import Program  # brings the compiler's passes
 
-        return Program(graph, self.bare_kernels, self.to_array)
+        if not jit_compile:
+            return Program(graph, self.bare_kernels, self.to_array)
+        from amalthea.backends.torch.compiled.inductor import compiled
+
+        return Program(graph, self.bare_kernels, self.to_array, compiled)
 
     def lendable(self, array: Any) -> bool:
         """Whether its elements lie in order in memory of torch's that no other tensor shares."""
@@ -98,8 +102,9 @@ class TorchBackend:
         """Always: what runs in a loop is the same."""
         return True
 
-    def compile_eager(self, graph: Graph) -> None:
-        """None: a program calls the same functions as eager code does."""
+    def compile_eager(self, graph: Graph) -> Callable[[Sequence[Any]], list[Any]]:
+        """The same as `compile`: writing a program costs some milliseconds."""
+        return self.compile(graph)
 
     def interpret(self, graph: Graph) -> Callable[[Sequence[Any]], list[Any]]:
         """A program that calls kernel after kernel, without torch's bookkeeping of gradients."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from amalthea.backends.torch.types import UNSIGNED, in_float32, signed, to_torch
+from amalthea.backends.torch.types import PLAIN, UNSIGNED, in_float32, signed, to_torch
 from amalthea.core import dtypes
 from amalthea.core.errors import ArgumentError, fail
 
@@ -53,6 +53,15 @@ def _logical(integers: Callable[..., Any], bools: Callable[..., Any]) -> Callabl
     return run
 
 
+def _quick(function: Callable[..., Any], otherwise: Callable[..., Any]) -> Callable[..., Any]:
+    """The first function for dtypes that it computes with as NumPy does, and the second for all others."""
+
+    def run(*xs: Any) -> Any:
+        return function(*xs) if xs[0].dtype in PLAIN else otherwise(*xs)
+
+    return run
+
+
 def floor_divide(x1: Any, x2: Any) -> Any:
     """The quotient rounded down; integers divided by zero give 0."""
     if x1.dtype.is_floating_point:
@@ -74,7 +83,8 @@ def mod(x1: Any, x2: Any) -> Any:
 
 def power(x1: Any, x2: Any) -> Any:
     """x1 to the power of x2; ArgumentError for integers to negative powers (not looked for on a GPU)."""
-    if not x1.dtype.is_floating_point and x2.device.type == "cpu" and bool((x2 < 0).any()):
+    looked_at = x2.device.type == "cpu" and not torch.compiler.is_compiling()
+    if looked_at and not x1.dtype.is_floating_point and bool((x2 < 0).any()):
         fail(ArgumentError, "there are no negative integer powers of integers", where="power", fix="use floats")
     return torch.pow(x1, x2)
 
@@ -148,8 +158,8 @@ def sign(x: Any) -> Any:
 
 
 KERNELS: dict[str, Callable[..., Any]] = {
-    "negative": signed(torch.neg),
-    "abs": _logical(signed(torch.abs), lambda x: x),
+    "negative": _quick(torch.neg, signed(torch.neg)),
+    "abs": _quick(torch.abs, _logical(signed(torch.abs), lambda x: x)),
     "sign": signed(sign),
     "exp": torch.exp,
     "expm1": torch.expm1,
@@ -167,19 +177,19 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "round_half_even": lambda x: torch.round(x) if x.dtype.is_floating_point else x,
     "isfinite": lambda x: torch.isfinite(x) if x.dtype.is_floating_point else torch.ones_like(x, dtype=torch.bool),
     "bitwise_not": signed(torch.bitwise_not),
-    "add": _logical(signed(torch.add), torch.logical_or),
-    "subtract": signed(torch.sub),
-    "multiply": _logical(signed(torch.mul), torch.logical_and),
+    "add": _quick(torch.add, _logical(signed(torch.add), torch.logical_or)),
+    "subtract": _quick(torch.sub, signed(torch.sub)),
+    "multiply": _quick(torch.mul, _logical(signed(torch.mul), torch.logical_and)),
     "divide": torch.true_divide,
     "floor_divide": _unsigned64(True, signed(floor_divide)),
     "mod": _unsigned64(False, signed(mod)),
     "power": signed(power),
-    "maximum": _logical(_picked(torch.maximum), torch.logical_or),
-    "minimum": _logical(_picked(torch.minimum), torch.logical_and),
+    "maximum": _quick(torch.maximum, _logical(_picked(torch.maximum), torch.logical_or)),
+    "minimum": _quick(torch.minimum, _logical(_picked(torch.minimum), torch.logical_and)),
     "arctan2": torch.atan2,
-    "equal": _compared(torch.eq),
-    "less": _compared(torch.lt),
-    "less_equal": _compared(torch.le),
+    "equal": _quick(torch.eq, _compared(torch.eq)),
+    "less": _quick(torch.lt, _compared(torch.lt)),
+    "less_equal": _quick(torch.le, _compared(torch.le)),
     "bitwise_and": signed(torch.bitwise_and),
     "bitwise_or": signed(torch.bitwise_or),
     "bitwise_xor": signed(torch.bitwise_xor),

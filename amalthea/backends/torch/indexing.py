@@ -18,8 +18,9 @@ _AS_UNSIGNED = {torch.int32: "uint32", torch.int64: "uint64"}
 
 
 def _positive(indices: Any, size: int, where: str, axis: int) -> Any:
-    """Indices that count from the start; ArgumentError where one is out of range (not looked for on a GPU)."""
-    if indices.device.type == "cpu":
+    """Indices that count from the start; ArgumentError where one is out of range (not looked for on a GPU,
+    nor in what goes through `torch.compile`)."""
+    if indices.device.type == "cpu" and not torch.compiler.is_compiling():
         found = indices.numpy()
         unsigned = _AS_UNSIGNED.get(indices.dtype)
         if unsigned is not None and (found.view(unsigned) < size).all():  # negative ones are large as unsigned ones

@@ -22,6 +22,8 @@ def sum(x: Any, axis: Axis, keepdims: bool) -> Any:
     """The sum over the axes, in x's own dtype."""
     if not axis:
         return x
+    if x.dtype.is_floating_point:
+        return torch.sum(x, axis, keepdims)  # adds half precision up in float32
     wide = _wide(x)
     return torch.sum(wide, dim=axis, keepdim=keepdims, dtype=wide.dtype).to(x.dtype)
 

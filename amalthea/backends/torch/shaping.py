@@ -28,15 +28,21 @@ def constant_pad(x: Any, low: Ints, high: Ints, interior: Ints, value: float) ->
 
 def strided_slice(x: Any, start: Ints, stop: Ints, strides: Ints) -> Any:
     """x[start:stop:strides] on every axis; torch has no negative strides, so those axes are flipped."""
-    backwards = [i for i, s in enumerate(strides) if s < 0]
-    places = []
-    for size, a, b, s in zip(x.shape, start, stop, strides, strict=True):
-        found = range(*slice(a, b, s).indices(size))
-        if s < 0:
-            found = found[::-1]
-        places.append(slice(found.start, found.stop, abs(s)) if len(found) else slice(0, 0))
-    made = x[tuple(places)]
-    return torch.flip(made, backwards) if backwards else made
+    for axis, (size, a, b, s) in enumerate(zip(x.shape, start, stop, strides, strict=True)):
+        if s == 1 and 0 <= a <= b <= size:
+            if b - a < size:
+                x = torch.narrow(x, axis, a, b - a)
+        else:
+            x = _stepped(x, axis, range(*slice(a, b, s).indices(size)))
+    return x
+
+
+def _stepped(x: Any, axis: int, places: range) -> Any:
+    """The slices of x at these places along an axis."""
+    forwards = places if places.step > 0 else places[::-1]
+    cut = slice(forwards.start, forwards.stop, forwards.step) if len(forwards) else slice(0, 0)
+    made = x[(slice(None),) * axis + (cut,)]
+    return torch.flip(made, [axis]) if places.step < 0 else made
 
 
 KERNELS: dict[str, Callable[..., Any]] = {

@@ -14,6 +14,11 @@ device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 """Where tensors are made."""
 
 UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)
+PLAIN = frozenset(
+    {torch.float16, torch.bfloat16, torch.float32, torch.float64}
+    | {torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8}
+)
+"""Dtypes with which torch's arithmetic computes as NumPy's does."""
 HALF = (torch.float16, torch.bfloat16)
 
 

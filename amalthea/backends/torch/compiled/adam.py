@@ -94,6 +94,12 @@ def adam_step(
     epsilon: float,
 ) -> None:
     """Adam's update of several tensors of one dtype, in place; the first, third and fourth list are overwritten."""
+    if torch.compiler.is_compiling():  # which writes one loop of it
+        for value, g, mean, square in zip(values, gradients, means, squares, strict=True):
+            mean.add_((g - mean) * (1 - beta_1))
+            square.add_((g * g - square) * (1 - beta_2))
+            value.sub_(mean * rate / (torch.sqrt(square) + epsilon))
+        return
     gradients = [g if g.is_contiguous() else g.contiguous() for g in gradients]
     torch._fused_adam_(  # type: ignore[attr-defined]
         values,
