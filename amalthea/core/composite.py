@@ -47,7 +47,8 @@ class Composite(Op):
             ready = self._ready(args, kwargs)
             if ready is not None:
                 try:
-                    return self.function(*ready, **kwargs)
+                    found = None if active.large is None else compiled_call(self, ready, kwargs)
+                    return self.function(*ready, **kwargs) if found is None else found
                 except AmaltheaError as error:
                     error.where = self.name
                     raise
@@ -57,24 +58,18 @@ class Composite(Op):
         return self._call(self.converted(self.bind(args, kwargs)))
 
     def _ready(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sequence[Any] | None:
-        """The positional arguments, if all tensors among the arguments have values already; variables are read.
-
-        None also where a tensor is so large that a compiled program may pay.
-        """
+        """The positional arguments, if all tensors among the arguments have values already; variables are read."""
         ready: Sequence[Any] = args
         for i in self.positions:
             if i >= len(args):
                 break
-            if type(args[i]) is not Tensor:
+            if type(args[i]) is not Tensor and not _are_tensors(args[i]):
                 read = getattr(args[i], "_read", None)
                 if read is None:
                     return None
                 if ready is args:
                     ready = list(args)
                 ready[i] = read()  # type: ignore[index]
-            own = type(ready[i]._array) is active.array_type
-            if active.large is not None and own and ready[i]._array.size >= active.large:
-                return None
         for name in kwargs:
             if name in self.tensors and type(kwargs[name]) is not Tensor:
                 return None
@@ -98,7 +93,7 @@ class Composite(Op):
         """The result by the backend's own kernel if it has one, else by the body."""
         kernel = active.kernels.get(self.name)
         if kernel is None:
-            found = self._compiled(bound)
+            found = None if active.large is None else compiled_call(self, (), bound)
             return self.function(**bound) if found is None else found
         static = freeze({name: bound[name] for name in self.static})
         places: list[Tensor] = []
@@ -108,16 +103,6 @@ class Composite(Op):
         if isinstance(result, TensorSpec):
             return wrap(active.backend.to_array(made))
         return tree.pack(result, [wrap(active.backend.to_array(array)) for array in made])
-
-    def _compiled(self, bound: dict[str, Any]) -> Any:
-        """The result by a compiled program, where a tensor is so large that one pays; else None."""
-        given = [bound[name] for name in self.tensors]
-        if active.large is None or not any(isinstance(x, Tensor) and x.size >= active.large for x in given):
-            return None
-        places: list[Tensor] = []
-        static = freeze({name: bound[name] for name in self.static})
-        arguments = {**static, **{name: slots(bound[name], places) for name in self.tensors}}
-        return compiled_call(self, places, arguments)
 
     def converted(self, bound: dict[str, Any]) -> dict[str, Any]:
         """The arguments with those that are tensors converted; Python numbers take a dtype beside the others."""
@@ -184,6 +169,10 @@ class Composite(Op):
     def inline(self, *args: Any, **kwargs: Any) -> Any:
         """The body itself, one level down."""
         return self.function(**self.converted(self.bind(args, kwargs)))
+
+
+def _are_tensors(x: Any) -> bool:
+    return type(x) in (list, tuple) and all(type(item) is Tensor for item in x)
 
 
 def infer_composite(op: Composite, inputs: list[Tensor], arguments: dict[str, Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
@@ -139,7 +140,9 @@ class Primitive(Op):
             kernel = active.kernels[self.name]
         except KeyError:
             self.no_kernel()
-        result = kernel(*arrays, **plan.attrs)
+        if plan.kernel is not kernel:
+            plan.bind(kernel)
+        result = plan.bound(*arrays)
         if plan.single:
             out: Any = _new(Tensor)
             out._array = result if type(result) is active.array_type else active.backend.to_array(result)
@@ -242,9 +245,19 @@ class Primitive(Op):
 
 
 class _Plan:
-    __slots__ = ("attrs", "casts", "floating", "out", "single")
+    __slots__ = ("attrs", "bound", "casts", "floating", "kernel", "out", "single")
+
+    kernel: Any  # which `bound` was made from
+    bound: Any  # a backend's kernel with the attributes
 
     def __init__(self, casts: tuple[Any, ...] | None, attrs: dict[str, Any], out: Any) -> None:
         self.casts, self.attrs, self.out = casts, attrs, out
+        self.kernel = self.bound = None
         self.single = isinstance(out, TensorSpec)
         self.floating = any(spec.dtype.is_floating for spec in ([out] if self.single else out))
+
+    def bind(self, kernel: Callable[..., Any]) -> None:
+        """Make `bound`, by the kernel's own `bind` if it has one."""
+        bind = getattr(kernel, "bind", None)
+        self.bound = bind(self.attrs) if bind is not None else functools.partial(kernel, **self.attrs)
+        self.kernel = kernel

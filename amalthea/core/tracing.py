@@ -7,8 +7,9 @@ from collections.abc import Container
 from typing import Any
 
 from amalthea.core.context import context
+from amalthea.core.errors import TraceError, fail
 from amalthea.core.spec import TensorSpec
-from amalthea.core.tensor import KerasTensor, Tensor, symbolic
+from amalthea.core.tensor import KerasTensor, Tensor, is_symbolic, symbolic
 from amalthea.core.value import Value
 
 _ids = itertools.count(1)
@@ -20,11 +21,13 @@ class Trace:
     `level` says what is recorded as one node: "layer" (calls of layers), "op" (composites) or "primitive" (and the
     composites named in `keep`). Variables
     read become inputs of the graph, variables assigned outputs. A trace inside another one (the body of a loop) reads
-    variables through the outer one; what it assigns it keeps for the op that traces it.
+    variables through the outer one; what it assigns it keeps for the op that traces it. `eager` says that what is
+    traced is a call of eager code, whose tensors have values: see `has_values`.
     """
 
-    def __init__(self, level: str = "op", keep: Container[str] = ()) -> None:
+    def __init__(self, level: str = "op", keep: Container[str] = (), eager: bool = False) -> None:
         self.id = next(_ids)
+        self.eager = eager
         self.level = level
         self.keep = keep
         self.parent: Trace | None = None
@@ -63,3 +66,19 @@ class Trace:
             self.read(variable)
         self.written[id(variable)] = variable
         self.current[id(variable)] = tensor
+
+
+def has_values(x: Any) -> bool:
+    """Whether the values of a tensor are known: for bodies of ops that look at them where they can.
+
+    Raises TraceError while a call of eager code is traced to be compiled: it has values and the trace has not, so it
+    must run op by op.
+    """
+    if not is_symbolic(x):
+        return True
+    trace = context.trace
+    while trace is not None:
+        if trace.eager:
+            fail(TraceError, "the op looks at values, so a call of it cannot be compiled", fix="call it op by op")
+        trace = trace.parent
+    return False

@@ -12,7 +12,8 @@ import numpy as np
 from amalthea.core import dtypes
 from amalthea.core.errors import ArgumentError, ShapeError, fail
 from amalthea.core.op import composite, export, primitive
-from amalthea.core.tensor import Operand, Tensor, as_tensor, is_symbolic
+from amalthea.core.tensor import Operand, Tensor, as_tensor
+from amalthea.core.tracing import has_values
 from amalthea.ops.samples import integers, values
 from amalthea.ops.selection import where
 from amalthea.ops.shaping import (
@@ -162,7 +163,7 @@ def flat_index(indices: Sequence[Tensor], shape: Ints) -> Tensor:
     """
     flat: Any = None
     for axis, (index, size) in enumerate(zip(indices, shape, strict=True)):
-        if not is_symbolic(index):
+        if has_values(index):
             known = index.numpy()
             if known.size and (known.min() < -size or known.max() >= size):
                 fail(

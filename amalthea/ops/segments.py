@@ -10,7 +10,8 @@ import numpy as np
 from amalthea.core import dtypes
 from amalthea.core.errors import ArgumentError, fail
 from amalthea.core.op import composite, export
-from amalthea.core.tensor import Tensor, as_tensor, is_symbolic
+from amalthea.core.tensor import Tensor, as_tensor
+from amalthea.core.tracing import has_values
 from amalthea.ops.indexing import scatter_update
 from amalthea.ops.samples import values
 from amalthea.ops.shaping import broadcast_to, reshape
@@ -78,7 +79,7 @@ def segment_min(data: Tensor, segment_ids: Tensor, num_segments: int | None = No
 
 def _segments(data: Tensor, ids: Tensor, count: int | None, start: Any, reduction: str) -> Tensor:
     if count is None:
-        if is_symbolic(ids):
+        if not has_values(ids):
             fail(
                 ArgumentError,
                 "the number of segments depends on the values of a symbolic tensor",

@@ -6,7 +6,8 @@ import numpy as np
 
 from amalthea.core import dtypes
 from amalthea.core.errors import ArgumentError, fail
-from amalthea.core.tensor import Tensor, is_symbolic
+from amalthea.core.tensor import Tensor
+from amalthea.core.tracing import has_values
 from amalthea.ops.core_ops import cast
 
 
@@ -22,7 +23,7 @@ def as_whole_numbers(x: Tensor, name: str, where: str | None = None) -> Tensor:
     """
     if dtypes.is_integer(x.dtype):
         return x
-    if dtypes.is_floating(x.dtype) and not is_symbolic(x):
+    if dtypes.is_floating(x.dtype) and has_values(x):
         array = np.asarray(x.numpy(), np.float64)
         bad = array != np.floor(array)
         if bad.any():

@@ -17,6 +17,9 @@ import numpy as np
 from amalthea.backends.interpreter import interpret
 from amalthea.core.backend import missing_engine
 from amalthea.core.graph import Graph
+from amalthea.core.graph_text import inner_graphs
+from amalthea.core.node import Constant
+from amalthea.core.value import Value
 
 try:
     import jax
@@ -34,17 +37,19 @@ class JaxBackend:
     name = "jax"
     array_type = type(jax.numpy.zeros(()))
     state_types: tuple[type, ...] = ()
-    large = None
+    large = 0
     composites: tuple[str, ...] = ()
 
     def __init__(self) -> None:
         self.bare_kernels: dict[str, Callable[..., Any]] = {}
-        checks: dict[str, Callable[..., Any]] = {}
+        self._checks: dict[str, Callable[..., Any]] = {}
         for module in pkgutil.iter_modules(__path__):
             found = importlib.import_module(f"{__name__}.{module.name}")
             self.bare_kernels.update(getattr(found, "KERNELS", {}))
-            checks.update(getattr(found, "CHECKS", {}))
-        self.kernels = {name: eager_kernel(kernel, checks.get(name)) for name, kernel in self.bare_kernels.items()}
+            self._checks.update(getattr(found, "CHECKS", {}))
+        self.kernels = {
+            name: eager_kernel(kernel, self._checks.get(name)) for name, kernel in self.bare_kernels.items()
+        }
 
     def to_array(self, value: Any, dtype: np.dtype | None = None) -> Any:
         """A JAX array of the value, in the dtype if one is given; other engines' tensors come by DLPack."""
@@ -72,8 +77,17 @@ class JaxBackend:
 
         return self.devices()[0].partition(":")[0] != "cpu" or not has_convolutions(graph)
 
-    def compile_eager(self, graph: Graph) -> None:
-        """None: JAX compiles each op by itself."""
+    def compile_eager(self, graph: Graph) -> Callable[[Sequence[Any]], list[Any]] | None:
+        """A jitted function, as JAX compiles each op in any case; None where an op looks at values first (`CHECKS`)."""
+        return None if self._refuses(graph) else self.compile(graph)
+
+    def _refuses(self, graph: Graph) -> bool:
+        """Whether eager calls look at indices or powers that are computed in the graph, or in one inside it."""
+        return any(
+            (node.op.name in self._checks and _is_computed_integer(node.inputs[1]))
+            or any(map(self._refuses, inner_graphs(node.attrs)))
+            for node in graph.nodes
+        )
 
     def interpret(self, graph: Graph) -> Callable[[Sequence[Any]], list[Any]]:
         """A program that calls kernel after kernel."""
@@ -93,6 +107,10 @@ class JaxBackend:
         """A context in which arrays are made on the named device."""
         kind, _, number = device.partition(":")
         return jax.default_device(jax.devices(kind)[int(number)])  # type: ignore[no-any-return]
+
+
+def _is_computed_integer(value: Value) -> bool:
+    return not isinstance(value, Constant) and not value.spec.dtype.is_floating
 
 
 BACKEND = JaxBackend()

@@ -19,26 +19,34 @@ KEPT = 1024
 
 
 def eager_kernel(kernel: Kernel, check: Kernel | None = None) -> Kernel:
-    """The kernel of a primitive for eager calls.
+    """The kernel of a primitive for eager calls; its `bind` gives the program for some attributes, a dict.
 
     Args:
         kernel: the one that programs are traced from.
         check: called with the same arguments before; raises for values that a program cannot refuse.
     """
-    plain = jax.jit(kernel)
     programs: dict[Any, Kernel] = {}
 
-    def call(*arrays: Any, **attrs: Any) -> Any:
-        if check is not None:
-            check(*arrays, **attrs)
-        if not attrs:
-            return plain(*arrays)
+    def bind(attrs: dict[str, Any]) -> Kernel:
         key = tuple([value or repr(value) for value in attrs.values()])  # 0, False, 0.0 and -0.0 would be equal keys
         program = programs.get(key)
         if program is None:
             if len(programs) >= KEPT:
                 programs.clear()
-            program = programs[key] = jax.jit(functools.partial(kernel, **attrs))
+            made = jax.jit(functools.partial(kernel, **attrs) if attrs else kernel)
+            program = programs[key] = made if check is None else _checked(made, functools.partial(check, **attrs))
+        return program
+
+    def call(*arrays: Any, **attrs: Any) -> Any:
+        return bind(attrs)(*arrays)
+
+    call.bind = bind  # type: ignore[attr-defined]
+    return call
+
+
+def _checked(program: Kernel, check: Kernel) -> Kernel:
+    def call(*arrays: Any) -> Any:
+        check(*arrays)
         return program(*arrays)
 
     return call

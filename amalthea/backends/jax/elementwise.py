@@ -7,9 +7,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from amalthea.core import dtypes
+from amalthea.core.errors import ArgumentError, fail
 
 
 def cast(x: Any, dtype: str) -> Any:
@@ -38,6 +40,24 @@ def _in_float32(function: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
+def _in_float64(function: Callable[..., Any]) -> Callable[..., Any]:
+    """XLA's own in float32 are right to five digits only where they are nearly 0 or 1."""
+    return lambda x: function(x.astype(jnp.float64)).astype(x.dtype)
+
+
+def erfinv(x: Any) -> Any:
+    """The inverse of erf: XLA's, and where that is steep a step of Newton's method from there."""
+    y, size = lax.erf_inv(x), jnp.abs(x)
+    error = lax.erfc(jnp.abs(y)) - (1 - size)
+    better = jnp.sign(y) * (jnp.abs(y) + error * (np.sqrt(np.pi) / 2) * jnp.exp(y * y))
+    return jnp.where((size > 0.5) & jnp.isfinite(y), better, y)
+
+
+def _check_power(x1: Any, x2: Any) -> None:
+    if not jnp.issubdtype(x2.dtype, jnp.inexact) and (np.asarray(x2) < 0).any():
+        fail(ArgumentError, "there are no negative integer powers of integers", where="power", fix="use floats")
+
+
 KERNELS: dict[str, Callable[..., Any]] = {
     "negative": lambda x: jnp.negative(x),
     "abs": jnp.abs,
@@ -52,8 +72,8 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "tanh": jnp.tanh,
     "sigmoid": jax.nn.sigmoid,
     "erf": _in_float32(lax.erf),
-    "erfc": _in_float32(lax.erfc),
-    "erfinv": _in_float32(lax.erf_inv),
+    "erfc": _in_float64(lax.erfc),
+    "erfinv": _in_float64(erfinv),
     "floor": jnp.floor,
     "round_half_even": jnp.rint,
     "isfinite": jnp.isfinite,
@@ -81,3 +101,6 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "view": view,
     "stop_gradient": lambda variable: variable,
 }
+
+CHECKS: dict[str, Callable[..., Any]] = {"power": _check_power}
+"""What eager calls look at before a program runs, which cannot refuse."""

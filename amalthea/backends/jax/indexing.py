@@ -79,7 +79,7 @@ def scatter_update(inputs: Any, indices: Any, updates: Any, reduction: str | Non
         rows = inputs.reshape(total, *rest)
         mask = (winner >= 0).reshape(-1, *(1,) * len(rest))
         return jnp.where(mask, updates[jnp.maximum(winner, 0)], rows).reshape(inputs.shape)
-    wide = jnp.float32 if half else inputs.dtype
+    wide = jnp.float32 if half else jnp.int32 if inputs.dtype == bool else inputs.dtype  # XLA adds no bools
     places = inputs.astype(wide).at[tuple(columns)]
     combine = {"add": places.add, "mul": places.multiply, "max": places.max, "min": places.min}[reduction]
     return combine(updates.astype(wide)).astype(inputs.dtype)

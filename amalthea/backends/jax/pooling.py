@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from amalthea.backends.numpy.convolution import positions
@@ -20,6 +21,11 @@ def _padded(x: Any, padding: Sequence[tuple[int, int]], value: float = 0) -> Any
     return lax.pad(x, jnp.asarray(value, x.dtype), edges)
 
 
+def _summed(dtype: np.dtype) -> Any:
+    """The dtype in which numbers of a dtype are added: XLA adds no bools, whose sum is whether there is a True."""
+    return jnp.int32 if dtype.kind == "b" else dtype
+
+
 def max_pooling(x: Any, *, size: Ints, strides: Ints, padding: Pairs) -> Any:
     """The greatest element of each window; NaN if there is one."""
     x = _padded(x, padding, lowest(x.dtype))
@@ -32,12 +38,12 @@ def max_pooling_gradient(x: Any, g: Any, *, size: Ints, strides: Ints, padding: 
     """The gradient of each window at its first greatest element."""
     best = max_pooling(x, size=size, strides=strides, padding=padding)
     x = _padded(x, padding, lowest(x.dtype))
-    spread, left = jnp.zeros(x.shape, g.dtype), jnp.ones(g.shape, bool)
+    spread, left = jnp.zeros(x.shape, _summed(g.dtype)), jnp.ones(g.shape, bool)
     for _, where in positions(size, g.shape[1:-1], strides, (1,) * len(size)):
         here = left & ((x[where] == best) | (best != best))
         spread = spread.at[where].add(jnp.where(here, g, 0))
         left &= ~here
-    return _padded(spread, [(-lo, -hi) for lo, hi in padding])
+    return _padded(spread, [(-lo, -hi) for lo, hi in padding]).astype(g.dtype)
 
 
 def extract_windows(x: Any, *, size: Ints, strides: Ints) -> Any:
@@ -51,10 +57,10 @@ def extract_windows(x: Any, *, size: Ints, strides: Ints) -> Any:
 def overlap_add(x: Any, *, input_size: Ints, size: Ints, strides: Ints) -> Any:
     """The transpose of `extract_windows`: windows are added where they lie."""
     n = len(size)
-    out = jnp.zeros((x.shape[0], *input_size, x.shape[-1]), x.dtype)
+    out = jnp.zeros((x.shape[0], *input_size, x.shape[-1]), _summed(x.dtype))
     for index, where in positions(size, x.shape[1 : 1 + n], strides, (1,) * n):
         out = out.at[where].add(x[(slice(None),) * (1 + n) + index])
-    return out
+    return out.astype(x.dtype)
 
 
 KERNELS: dict[str, Callable[..., Any]] = {
