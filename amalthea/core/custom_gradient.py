@@ -143,6 +143,7 @@ class _OneCall(Composite):
     def __init__(self, name: str) -> None:
         self.name = name
         self.tensors, self.static, self.variadic = ("inputs",), (), ()
+        self.gradient_needs = None
         self.signature = inspect.signature(lambda inputs: None)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
