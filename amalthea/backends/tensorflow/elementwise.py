@@ -128,19 +128,34 @@ def erfinv(x: Any) -> Any:
     return tf.cast(tf.where(tf.abs(double) < 1e-3, series, far), x.dtype)
 
 
+def _raw(name: str, *names: str) -> Callable[..., Any]:
+    """An op of TensorFlow's without the layers of Python above it, called by place."""
+    call = getattr(tf.raw_ops, name)
+    if len(names) == 1:
+        (only,) = names
+        return lambda x: call(**{only: x})
+    first, second = names
+    return lambda x1, x2: call(**{first: x1, second: x2})
+
+
+def where(condition: Any, x1: Any, x2: Any) -> Any:
+    """x1 where the condition holds, x2 elsewhere."""
+    return tf.raw_ops.SelectV2(condition=condition, t=x1, e=x2)
+
+
 KERNELS: dict[str, Callable[..., Any]] = {
-    "negative": widened(tf.math.negative),
+    "negative": widened(_raw("Neg", "x")),
     "abs": _logical(widened(tf.math.abs), tf.identity),
     "sign": widened(tf.math.sign),
-    "exp": tf.math.exp,
-    "expm1": tf.math.expm1,
-    "log": tf.math.log,
-    "log1p": tf.math.log1p,
-    "sqrt": tf.math.sqrt,
-    "sin": tf.math.sin,
-    "cos": tf.math.cos,
-    "tanh": tf.math.tanh,
-    "sigmoid": tf.math.sigmoid,
+    "exp": _raw("Exp", "x"),
+    "expm1": _raw("Expm1", "x"),
+    "log": _raw("Log", "x"),
+    "log1p": _raw("Log1p", "x"),
+    "sqrt": _raw("Sqrt", "x"),
+    "sin": _raw("Sin", "x"),
+    "cos": _raw("Cos", "x"),
+    "tanh": _raw("Tanh", "x"),
+    "sigmoid": _raw("Sigmoid", "x"),
     "erf": in_float32(tf.math.erf),
     "erfc": in_float32(tf.math.erfc),
     "erfinv": erfinv,
@@ -148,26 +163,26 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "round_half_even": _integers_stay(tf.math.round),
     "isfinite": isfinite,
     "bitwise_not": _logical(tf.bitwise.invert, tf.logical_not),
-    "add": _logical(widened(tf.math.add), tf.logical_or),
-    "subtract": widened(tf.math.subtract),
-    "multiply": _logical(widened(tf.math.multiply), tf.logical_and),
-    "divide": tf.math.divide,
+    "add": _logical(widened(_raw("AddV2", "x", "y")), tf.logical_or),
+    "subtract": widened(_raw("Sub", "x", "y")),
+    "multiply": _logical(widened(_raw("Mul", "x", "y")), tf.logical_and),
+    "divide": _raw("RealDiv", "x", "y"),
     "floor_divide": _unsigned64(True, widened(_divided(tf.math.floordiv))),
     "mod": _unsigned64(False, widened(_divided(mod))),
     "power": widened(tf.math.pow),
-    "maximum": _logical(widened(tf.math.maximum), tf.logical_or),
-    "minimum": _logical(widened(tf.math.minimum), tf.logical_and),
+    "maximum": _logical(widened(_raw("Maximum", "x", "y")), tf.logical_or),
+    "minimum": _logical(widened(_raw("Minimum", "x", "y")), tf.logical_and),
     "arctan2": tf.math.atan2,
-    "equal": _compared(tf.math.equal),
-    "less": _compared(tf.math.less),
-    "less_equal": _compared(tf.math.less_equal),
+    "equal": _compared(_raw("Equal", "x", "y")),
+    "less": _compared(_raw("Less", "x", "y")),
+    "less_equal": _compared(_raw("LessEqual", "x", "y")),
     "bitwise_and": _logical(tf.bitwise.bitwise_and, tf.logical_and),
     "bitwise_or": _logical(tf.bitwise.bitwise_or, tf.logical_or),
     "bitwise_xor": _logical(tf.bitwise.bitwise_xor, tf.math.logical_xor),
     "left_shift": tf.bitwise.left_shift,
     "right_shift": tf.bitwise.right_shift,
-    "where": tf.where,
+    "where": where,
     "cast": cast,
     "view": view,
-    "stop_gradient": tf.identity,
+    "stop_gradient": _raw("Identity", "input"),
 }

@@ -7,9 +7,13 @@ from typing import Any
 
 import tensorflow as tf
 
-from amalthea.backends.tensorflow.types import HALF, wide
+from amalthea.backends.tensorflow.types import HALF, ints, wide
 
 Axis = tuple[int, ...]
+
+
+def _over(reduce: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda x, axis, keepdims: reduce(input=x, axis=ints(axis), keep_dims=keepdims)
 
 
 def _accumulated(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -53,10 +57,10 @@ def _place(best: Callable[..., Any]) -> Callable[..., Any]:
 
 
 KERNELS: dict[str, Callable[..., Any]] = {
-    "sum": _accumulated(tf.reduce_sum),
-    "prod": _accumulated(tf.reduce_prod),
-    "max": _best(tf.reduce_max, tf.maximum),
-    "min": _best(tf.reduce_min, tf.minimum),
+    "sum": _accumulated(_over(tf.raw_ops.Sum)),
+    "prod": _accumulated(_over(tf.raw_ops.Prod)),
+    "max": _best(_over(tf.raw_ops.Max), tf.maximum),
+    "min": _best(_over(tf.raw_ops.Min), tf.minimum),
     "argmax": _place(tf.reduce_max),
     "argmin": _place(tf.reduce_min),
     "cumulative_sum": _accumulated(tf.cumsum),

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from amalthea.backends.tensorflow.types import ints
+
 Ints = tuple[int, ...]
 
 
@@ -28,13 +30,13 @@ def constant_pad(x: Any, low: Ints, high: Ints, interior: Ints, value: float) ->
 
 def strided_slice(x: Any, start: Ints, stop: Ints, strides: Ints) -> Any:
     """x[start:stop:strides] on every axis."""
-    return x[tuple(map(slice, start, stop, strides))] if start else x
+    return tf.raw_ops.StridedSlice(input=x, begin=ints(start), end=ints(stop), strides=ints(strides)) if start else x
 
 
 KERNELS: dict[str, Callable[..., Any]] = {
-    "reshape": lambda x, newshape: tf.reshape(x, newshape),
-    "transpose": lambda x, axes: tf.transpose(x, axes),
-    "broadcast_to": lambda x, shape: tf.broadcast_to(x, shape),
+    "reshape": lambda x, newshape: tf.raw_ops.Reshape(tensor=x, shape=ints(newshape)),
+    "transpose": lambda x, axes: tf.raw_ops.Transpose(x=x, perm=ints(axes)),
+    "broadcast_to": lambda x, shape: tf.raw_ops.BroadcastTo(input=x, shape=ints(shape)),
     "concatenate": lambda *xs, axis: tf.concat(xs, axis),
     "constant_pad": constant_pad,
     "flip": lambda x, axis: tf.reverse(x, axis),

@@ -8,8 +8,19 @@ from typing import Any
 
 import tensorflow as tf
 
-FEW_KERNELS = (tf.uint8, tf.uint16, tf.uint32, tf.uint64, tf.int8, tf.int16)
-HALF = (tf.float16, tf.bfloat16)
+FEW_KERNELS = frozenset((tf.uint8, tf.uint16, tf.uint32, tf.uint64, tf.int8, tf.int16))
+HALF = frozenset((tf.float16, tf.bfloat16))
+
+
+def ints(values: tuple[int, ...]) -> Any:
+    """Axes or sizes as TensorFlow's ops take them fastest: eagerly as a tensor that is made once."""
+    return _tensor(values) if tf.executing_eagerly() else tf.constant(values, tf.int32)
+
+
+@functools.lru_cache(4096)
+def _tensor(values: tuple[int, ...]) -> Any:
+    with tf.device("cpu:0"):  # where ops read them
+        return tf.constant(values, tf.int32, (len(values),))
 
 
 def wide(x: Any) -> Any:
@@ -22,11 +33,11 @@ def widened(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def run(*xs: Any, **attrs: Any) -> Any:
-        few = [x.dtype for x in xs if x.dtype in FEW_KERNELS]
-        if not few:
+        kind = xs[0].dtype
+        if kind not in FEW_KERNELS:
             return function(*xs, **attrs)
         made = function(*map(wide, xs), **attrs)
-        return tf.cast(made, few[0]) if made.dtype == tf.int64 else made
+        return tf.cast(made, kind) if made.dtype == tf.int64 else made
 
     return run
 
