@@ -25,6 +25,9 @@ except ImportError as error:
 from amalthea.backends.tensorflow import exchange
 from amalthea.backends.tensorflow.state import Cell
 
+CARRIED = 1 << 22
+"""Elements of state from which steps are called one by one."""
+
 
 class TensorFlowBackend:
     """TensorFlow behind the backend protocol of `amalthea.core.backend`."""
@@ -68,8 +71,8 @@ class TensorFlowBackend:
         return type(array) is Cell
 
     def loops_well(self, graph: Graph) -> bool:
-        """Always: what runs in a loop is the same."""
-        return True
+        """Unless it updates so much that copies cost more than calls: what a loop carries is never overwritten."""
+        return sum(value.spec.size for _, value in graph.updates) < CARRIED
 
     def compile_eager(self, graph: Graph) -> None:
         """None: a program would call the same ops as eager code does."""

@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from amalthea.backends.tensorflow import elementwise
+from amalthea.backends.tensorflow import activations, elementwise
 from amalthea.core.graph import Graph
 from amalthea.core.node import Constant, Node
 from amalthea.core.value import Value
 
 MOVES = ("reshape", "transpose", "broadcast_to", "concatenate", "constant_pad", "strided_slice", "flip", "iota")
+LIGHT = {*elementwise.KERNELS, *activations.KERNELS, *MOVES}
 REDUCTIONS = ("sum", "max", "min")
 
 PAYS = 1 << 18
@@ -41,7 +42,7 @@ def _light(node: Node) -> bool:
     if node.op.name in REDUCTIONS:
         rank, axes = len(node.inputs[0].spec.sizes), node.attrs["axis"]
         return rank - 1 in axes or not axes or node.inputs[0].spec.size < SMALL
-    return node.op.name in elementwise.KERNELS or node.op.name in MOVES
+    return node.op.name in LIGHT
 
 
 def parts_of(graph: Graph) -> list[Part]:
