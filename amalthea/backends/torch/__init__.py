@@ -96,11 +96,12 @@ class TorchBackend:
         if not array.is_contiguous() or array.is_inference():
             return False
         storage = array.untyped_storage()
-        return storage.resizable() and _holders(storage) == _ALONE and storage.nbytes() == array.nbytes
+        alone = 1 + (storage.data_ptr() in types.fixed)
+        return storage.resizable() and types.holders(array) == alone and storage.nbytes() == array.nbytes
 
     def loops_well(self, graph: Graph) -> bool:
-        """Always: what runs in a loop is the same."""
-        return True
+        """Not on CUDA, where a step alone is replayed and a loop reads a value each time it goes round."""
+        return types.device.type != "cuda"
 
     def compile_eager(self, graph: Graph) -> Callable[[Sequence[Any]], list[Any]]:
         """The same as `compile`: writing a program costs some milliseconds."""
@@ -130,16 +131,6 @@ class TorchBackend:
             yield
         finally:
             types.device = before
-
-
-def _holders(storage: Any) -> int:
-    """How many hold a tensor's memory."""
-    return torch._C._storage_Use_Count(storage._cdata)  # type: ignore[attr-defined,no-any-return]
-
-
-_EXAMPLE = torch.zeros(1)
-_ALONE = _holders(_EXAMPLE.untyped_storage())
-"""What `_holders` says of memory that one tensor holds."""
 
 
 BACKEND = TorchBackend()

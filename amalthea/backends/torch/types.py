@@ -13,6 +13,9 @@ from amalthea.core.dtypes import DType
 device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 """Where tensors are made."""
 
+fixed: set[int] = set()
+"""Addresses of memory that a program keeps for variables it updates in place (`compiled/capture.py`)."""
+
 UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)
 PLAIN = frozenset(
     {torch.float16, torch.bfloat16, torch.float32, torch.float64}
@@ -59,3 +62,16 @@ def in_float32(function: Callable[..., Any]) -> Callable[..., Any]:
         )
 
     return run
+
+
+def _count(tensor: torch.Tensor) -> int:
+    return torch._C._storage_Use_Count(tensor.untyped_storage()._cdata)  # type: ignore[attr-defined,no-any-return]
+
+
+_example = torch.zeros(1)
+_ALONE = _count(_example)
+
+
+def holders(tensor: torch.Tensor) -> int:
+    """How many tensors hold this one's memory."""
+    return 1 + _count(tensor) - _ALONE

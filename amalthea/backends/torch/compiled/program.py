@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from amalthea.backends.torch import types
 from amalthea.backends.torch.compiled import (
     adam,
     contractions,
@@ -18,6 +19,7 @@ from amalthea.backends.torch.compiled import (
     windows,
 )
 from amalthea.backends.torch.compiled.calls import Call, Source, write
+from amalthea.backends.torch.compiled.capture import Captured, capturable, record_cuda
 from amalthea.backends.torch.compiled.joining import join
 from amalthea.backends.torch.compiled.lowering import PACKED, Lowering
 from amalthea.backends.torch.compiled.places import Places, contiguous_copy
@@ -51,6 +53,7 @@ class Program:
         graph: after all passes.
         calls: what is called, in order.
         in_place: for outputs, by place, the input whose memory they take.
+        captured: what replays the function on CUDA, where no kernel reads a value; else None.
         run: the function: takes the inputs one by one, overwrites those of `in_place`, returns a list.
     """
 
@@ -62,24 +65,29 @@ class Program:
         updates = {value: graph.state_inputs[i] for i, value in graph.updates if value.spec.size >= LENT}
         self.calls, replaced, self.run = Writer(kernels, to_array, finish).write(graph, updates)
         inputs = {value: i for i, value in enumerate(graph.all_inputs)}
-        self.in_place: Mapping[int, int] = {
+        self.in_place: dict[int, int] = {
             n + i: inputs[graph.state_inputs[place]]
             for i, (place, value) in enumerate(graph.updates)
             if graph.state_inputs[place] in replaced
         }
         self._copied = sorted(self.in_place.values())
+        self.captured: Captured | None = None
+        if types.device.type == "cuda" and finish is None and capturable(graph):
+            self.captured = Captured(self.run, self.in_place, record_cuda)
 
     def __call__(self, arrays: Sequence[Any], owned: Collection[int] = ()) -> list[Any]:
         """The outputs for these inputs. Those of the places `owned` are overwritten, where `in_place` says so."""
-        if self._copied:
-            arrays = list(arrays)
-            for i in self._copied:
-                if i not in owned:
-                    arrays[i] = contiguous_copy(arrays[i])
         before = torch.is_grad_enabled()
         if before:
             torch._C._set_grad_enabled(False)
         try:
+            if self.captured is not None:
+                return self.captured(arrays, owned)
+            if self._copied:
+                arrays = list(arrays)
+                for i in self._copied:
+                    if i not in owned:
+                        arrays[i] = contiguous_copy(arrays[i])
             return self.run(*arrays)
         finally:
             if before:
@@ -95,7 +103,7 @@ class Writer:
     def write(
         self, graph: Graph, updates: Mapping[Value, Value], repeated: bool = False
     ) -> tuple[list[Call], set[Value], Run]:
-        """A graph's calls; which inputs they overwrite, of those that `updates` maps outputs to; and a function of them.
+        """A graph's calls, which inputs they overwrite of those that `updates` maps outputs to, and a function of them.
 
         The function takes the graph's inputs one by one and returns a list of its outputs. If it is `repeated`, in a
         loop, it overwrites none in whose memory another output stands too.
