@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from amalthea.core import dtypes, tree
+from amalthea.core.errors import ArgumentError, fail
 from amalthea.core.function import function
 from amalthea.core.graph import Graph
 from amalthea.core.linearize import linearize
@@ -49,6 +50,15 @@ class Crossing:
         self._split, self._inputs = split, len(graph.inputs)
         self._structure, self._outputs = graph.structure, split.outputs
         places = {id(variable): i for i, variable in enumerate(variables)}
+        others = [v.path for v in (*graph.variables, *split.forward.variables) if id(v) not in places]
+        if others:
+            fail(
+                ArgumentError,
+                "the model's call uses variables that are not among `model.variables`, which alone cross over",
+                where="Model",
+                received=", ".join(dict.fromkeys(others)),
+                fix="make them attributes of the model or of a layer; a recurrent layer must not be stateful",
+            )
         self._own = [places[id(v)] for v in graph.variables]  # what gradients are for, after the inputs
         self._taken = [places[id(v)] for v in split.forward.variables]
         self.updated = [places[id(split.forward.variables[i])] for i, _ in split.forward.updates]

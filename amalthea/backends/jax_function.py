@@ -32,7 +32,8 @@ def pure_function(call: Callable[..., Any], variables: Sequence[Variable]) -> tu
         leaves = [jnp.asarray(leaf) for leaf in tree.flatten(list(inputs)) if leaf is not None]
         key = (training, tree.form(list(inputs)), *((x.shape, x.dtype) for x in leaves))
         if key not in known:
-            crossing = Crossing(lambda *xs: call(*xs, training=training), inputs, variables, BACKEND)
+            with jax.ensure_compile_time_eval():  # its constants serve other traces too
+                crossing = Crossing(lambda *xs: call(*xs, training=training), inputs, variables, BACKEND)
             known[key] = (crossing, _differentiable(crossing, len(variables)))
         crossing, run = known[key]
         outputs, updates = run([parameters[name] for name in names], leaves)

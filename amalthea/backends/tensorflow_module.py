@@ -34,6 +34,7 @@ class Module(tf.Module):  # type: ignore[misc]
             for v, name in zip(variables, self._names, strict=True)
         ]
 
+    @tf.autograph.experimental.do_not_convert  # type: ignore[misc]
     def __call__(self, *inputs: Any, training: bool = False) -> Any:
         leaves = [tf.convert_to_tensor(leaf) for leaf in tree.flatten(list(inputs)) if leaf is not None]
         key = (training, repr(tree.form(list(inputs))), *((tuple(x.shape), x.dtype) for x in leaves))

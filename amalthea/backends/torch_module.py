@@ -26,9 +26,8 @@ class Module(torch.nn.Module):
 
     def __init__(self, call: Callable[..., Any], variables: Sequence[Variable]) -> None:
         super().__init__()
-        self._call, self._variables = call, list(variables)
-        self._crossings: dict[Any, Crossing] = {}
-        for variable in self._variables:
+        self._source = _Source(call, variables)
+        for variable in variables:
             value = BACKEND.to_array(variable.numpy())
             if variable.trainable:
                 self.register_parameter(name_of(variable), torch.nn.Parameter(value))
@@ -38,15 +37,11 @@ class Module(torch.nn.Module):
     def forward(self, *inputs: Any) -> Any:
         """The outputs, in the model's structure."""
         leaves = [leaf for leaf in tree.flatten(list(inputs)) if leaf is not None]
-        key = (self.training, tree.form(list(inputs)), *((tuple(x.shape), x.dtype) for x in leaves))
-        crossing = self._crossings.get(key)
-        if crossing is None:
-            training = self.training
-            crossing = self._crossings[key] = Crossing(
-                lambda *xs: self._call(*xs, training=training), inputs, self._variables, BACKEND
-            )
-        values = [getattr(self, name_of(variable)) for variable in self._variables]
-        made = _Call.apply(crossing, len(leaves), *leaves, *values)
+        values = [getattr(self, name) for name in self._source.names]
+        device = BACKEND.device_of((*values, *leaves)[0])
+        with BACKEND.on(device):
+            crossing = self._source.crossing(inputs, leaves, (self.training, device))
+        made = _Call.apply(crossing, device, len(leaves), *leaves, *values)
         count = len(made) - len(crossing.updated)
         with torch.no_grad():
             for place, value in zip(crossing.updated, made[count:], strict=True):
@@ -54,11 +49,35 @@ class Module(torch.nn.Module):
         return crossing.pack(made[:count])
 
 
+class _Source:
+    """The model behind a module. Copies of the module, for averages of weights say, share it: it only computes."""
+
+    def __init__(self, call: Callable[..., Any], variables: Sequence[Variable]) -> None:
+        self.call, self.variables = call, list(variables)
+        self.names = [name_of(variable) for variable in variables]
+        self._crossings: dict[Any, Crossing] = {}
+
+    def __deepcopy__(self, memo: Any) -> _Source:
+        return self
+
+    def crossing(self, inputs: Sequence[Any], leaves: Sequence[Any], manner: tuple[bool, str]) -> Crossing:
+        """The programs for inputs of this form, and for (training or not, a device)."""
+        training = manner[0]
+        key = (manner, tree.form(list(inputs)), *((tuple(x.shape), x.dtype) for x in leaves))
+        found = self._crossings.get(key)
+        if found is None:
+            found = self._crossings[key] = Crossing(
+                lambda *xs: self.call(*xs, training=training), inputs, self.variables, BACKEND
+            )
+        return found
+
+
 class _Call(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, crossing: Crossing, count: int, *tensors: Any) -> Any:
-        outputs, residuals, updates = crossing.forward(tensors[:count], tensors[count:])
-        ctx.crossing, ctx.variables = crossing, len(tensors) - count
+    def forward(ctx: Any, crossing: Crossing, device: str, count: int, *tensors: Any) -> Any:
+        with BACKEND.on(device):
+            outputs, residuals, updates = crossing.forward(tensors[:count], tensors[count:])
+        ctx.crossing, ctx.device, ctx.variables = crossing, device, len(tensors) - count
         ctx.save_for_backward(*residuals)
         ctx.mark_non_differentiable(*updates)
         return (*outputs, *updates)
@@ -67,11 +86,9 @@ class _Call(torch.autograd.Function):
     @torch.autograd.function.once_differentiable  # type: ignore[misc]
     def backward(ctx: Any, *gradients: Any) -> Any:
         taken = [g for g, take in zip(gradients, ctx.crossing.cotangents, strict=False) if take]
-        return (
-            None,
-            None,
-            *(part for some in ctx.crossing.backward(ctx.saved_tensors, taken, ctx.variables) for part in some),
-        )
+        with BACKEND.on(ctx.device):
+            found = ctx.crossing.backward(ctx.saved_tensors, taken, ctx.variables)
+        return None, None, None, *(part for some in found for part in some)
 
 
 def read_state(module: Any) -> dict[str, Any]:

@@ -140,7 +140,7 @@ def _with_accelerator() -> str | None:
         return None
     for name in ("jax", "torch"):
         if importlib.util.find_spec(name) is not None:
-            found = importlib.import_module(f"amalthea.backends.{name}").BACKEND
+            found = named(name)
             if not found.devices()[0].startswith("cpu"):
                 return name
     return None
@@ -172,6 +172,11 @@ def missing_engine(backend: str, package: str) -> ImportError:
     )
 
 
+def named(name: str) -> Any:
+    """The backend of one of `names()`; raises ImportError, with what to install, where its engine is missing."""
+    return importlib.import_module(f"amalthea.backends.{name}").BACKEND
+
+
 def set_backend(name: str) -> None:
     """Make the named backend compute from now on; tensors and variables move to it when they are next used.
 
@@ -189,7 +194,7 @@ def set_backend(name: str) -> None:
             received=repr(name),
             fix=f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(known)}",
         )
-    chosen: Backend = importlib.import_module(f"amalthea.backends.{name}").BACKEND
+    chosen = named(name)
     active.backend, active.array_type = chosen, chosen.array_type
     for kind in (chosen.array_type, *chosen.state_types):
         _owners.setdefault(kind, chosen)

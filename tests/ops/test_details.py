@@ -107,6 +107,13 @@ def test_large_arguments_do_not_overflow():
     assert ops.logsumexp([-math.inf, -math.inf]).item() == -math.inf
 
 
+@pytest.mark.parametrize("values", [[], [True], [False], [True, False]])
+def test_any_and_all_of_few_bools(values):
+    for x, axis in ((np.array(values, bool), None), (np.array(values, bool), ()), (np.array(all(values)), None)):
+        for ours, theirs in ((ops.any, np.any), (ops.all, np.all)):
+            np.testing.assert_array_equal(ours(x, axis=axis).numpy(), theirs(x, axis=axis))
+
+
 def test_equality_is_elementwise_and_hashing_by_identity():
     x, v = as_tensor([1.0, 2.0]), Variable([1.0, 2.0])
     assert (x == x).tolist() == [True, True] and (x != [1.0, 5.0]).tolist() == [False, True]

@@ -10,7 +10,7 @@ import jax
 
 from amalthea.backends.interpreter import interpret
 from amalthea.backends.jax.convolution import KERNELS as CONVOLUTIONS
-from amalthea.core.backend import active
+from amalthea.core.backend import named
 from amalthea.core.graph import Graph
 from amalthea.core.graph_text import inner_graphs
 from amalthea.core.loans import LENT
@@ -83,7 +83,7 @@ def has_convolutions(graph: Graph) -> bool:
     """Whether a graph, or one inside it, computes convolutions or their gradients."""
     return any(
         node.op.name in CONVOLUTIONS or any(map(has_convolutions, inner_graphs(node.attrs)))
-        for node in graph.expand("primitive", keep=active.backend.composites).nodes
+        for node in graph.expand("primitive", keep=named("jax").composites).nodes
     )
 
 
@@ -91,7 +91,7 @@ def traceable(graph: Graph) -> Run:
     """A graph inside control flow as a function that JAX can trace."""
     found = _bodies.get(graph)
     if found is None:
-        kernels = active.backend.bare_kernels  # type: ignore[attr-defined]
-        opened = graph if graph.level == "primitive" else graph.expand("primitive", keep=active.backend.composites)
+        kernels = named("jax").bare_kernels  # type: ignore[attr-defined]
+        opened = graph if graph.level == "primitive" else graph.expand("primitive", keep=named("jax").composites)
         found = _bodies[graph] = interpret(opened, kernels, "jax", jax.numpy.asarray)
     return found

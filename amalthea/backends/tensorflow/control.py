@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from amalthea.backends.tensorflow.clusters import parts_of
 from amalthea.backends.tensorflow.program import traceable
-from amalthea.core.backend import active
+from amalthea.core.backend import named
 from amalthea.core.graph import Graph
 
 _bodies: weakref.WeakKeyDictionary[Graph, Any] = weakref.WeakKeyDictionary()
@@ -20,8 +20,8 @@ _bodies: weakref.WeakKeyDictionary[Graph, Any] = weakref.WeakKeyDictionary()
 def _traceable(graph: Graph) -> Any:
     found = _bodies.get(graph)
     if found is None:
-        opened = graph if graph.level == "primitive" else graph.expand("primitive", keep=active.backend.composites)
-        found = _bodies[graph] = traceable(opened, parts_of(opened), active.backend.bare_kernels)  # type: ignore[attr-defined]
+        opened = graph if graph.level == "primitive" else graph.expand("primitive", keep=named("tensorflow").composites)
+        found = _bodies[graph] = traceable(opened, parts_of(opened), named("tensorflow").bare_kernels)  # type: ignore[attr-defined]
     return found
 
 

@@ -26,12 +26,8 @@ def _accumulated(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _best(reduce: Callable[..., Any], pick: Callable[..., Any]) -> Callable[..., Any]:
     def run(x: Any, axis: Axis, keepdims: bool, initial: float | None) -> Any:
-        if not axis:
-            made = wide(x)
-        elif x.dtype == tf.bool:
-            made = reduce(tf.cast(x, tf.int32), axis, keepdims=keepdims)
-        else:
-            made = reduce(wide(x), axis, keepdims=keepdims)
+        numbers = tf.cast(x, tf.int32) if x.dtype == tf.bool else wide(x)
+        made = reduce(numbers, axis, keepdims=keepdims) if axis else numbers
         if initial is not None:
             made = pick(made, tf.cast(initial, made.dtype))
         return made if made.dtype == x.dtype else tf.cast(made, x.dtype)

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from amalthea.core.backend import active
+from amalthea.core.backend import named
 from amalthea.core.graph import Graph
 
 Run = Callable[..., Sequence[Any]]
@@ -18,8 +18,8 @@ _programs: weakref.WeakKeyDictionary[Graph, Any] = weakref.WeakKeyDictionary()
 def _program(graph: Graph) -> Any:
     found = _programs.get(graph)
     if found is None:
-        opened = graph if graph.level == "primitive" else graph.expand("primitive", keep=active.backend.composites)
-        found = _programs[graph] = active.backend.compile(opened)
+        opened = graph if graph.level == "primitive" else graph.expand("primitive", keep=named("torch").composites)
+        found = _programs[graph] = named("torch").compile(opened)
     return found
 
 
@@ -76,7 +76,7 @@ def scanned(
 
 
 def _empty(spec: Any) -> Any:
-    return active.backend.to_array(spec.dtype.as_numpy_dtype(0)).new_empty((0, *spec.sizes))
+    return named("torch").to_array(spec.dtype.as_numpy_dtype(0)).new_empty((0, *spec.sizes))
 
 
 def loop(*inputs: Any, test: Graph, body: Graph, carries: int) -> tuple[Any, ...]:
