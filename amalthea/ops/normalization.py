@@ -132,6 +132,67 @@ def batch_normalization(
     return x * factor + shift
 
 
+def _training_gradient(
+    g: Any, out: Any, x: Tensor, *rest: Tensor, axis: int = -1, epsilon: float = 1e-3
+) -> list[Tensor | None]:
+    found = _batch_normalization_gradient(*g, x, *rest[:1], axis=axis, epsilon=epsilon)
+    return list(found[: 1 + len(rest)])
+
+
+@composite(
+    name="batch_normalization_gradient",
+    samples=lambda: [
+        (tuple(values(*s, seed=i) for i, s in enumerate(((2, 3, 4), (4,), (4,), (2, 3, 4), (4,)))), {"axis": 2}),
+        (tuple(values(*s, seed=i) for i, s in enumerate(((2, 3, 4), (3,), (3,), (2, 3, 4)))), {"axis": 1}),
+    ],
+)
+def _batch_normalization_gradient(
+    g: Tensor,
+    g_mean: Tensor,
+    g_variance: Tensor,
+    x: Tensor,
+    scale: Tensor | None = None,
+    axis: int = -1,
+    epsilon: float = 1e-3,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients of x, scale and offset, from those of the results of `batch_normalization_training`."""
+    axis, (g, g_mean, g_variance, x) = normal_axis(axis, len(x.shape)), map(as_floating, (g, g_mean, g_variance, x))
+    axes = tuple(i for i in range(len(x.shape)) if i != axis)
+    mean, variance = _moments(x, axes)
+    factor = rsqrt(variance + epsilon)
+    centred = (x - mean) * factor
+    scaled = g if scale is None else g * _per_channel(scale, axis, x, "scale")
+    slope = reduce_mean(scaled * centred, axis=axes, keepdims=True)
+    changes = (scaled - reduce_mean(scaled, axis=axes, keepdims=True) - centred * slope) * factor
+    of_mean, of_variance = (_per_channel(v, axis, x, "gradient") for v in (g_mean, g_variance))
+    share = x.shape[axis] / x.size if x.size else 0.0
+    changes = changes + (of_mean + 2 * of_variance * (x - mean)) * share
+    return changes, reduce_sum(g * centred, axis=axes), reduce_sum(g, axis=axes)
+
+
+@composite(
+    name="batch_normalization_training",
+    gradient=_training_gradient,
+    gradient_needs="batch_normalization_gradient",
+    samples=lambda: [
+        ((values(2, 3, 4),), {}),
+        ((values(2, 3, 4), values(4, seed=1), values(4, seed=2)), {"epsilon": 0.1}),
+        ((values(2, 3, 4), values(3, seed=1)), {"axis": 1}),
+    ],
+)
+def _batch_normalization_training(
+    x: Tensor, scale: Tensor | None = None, offset: Tensor | None = None, axis: int = -1, epsilon: float = 1e-3
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`batch_normalization` by the batch's own statistics: the result, and the mean and variance of each channel.
+
+    An offset needs a scale, so that the second tensor is always the scale.
+    """
+    x, axis = as_floating(x), normal_axis(axis, len(x.shape))
+    mean, variance = moments(x, axes=tuple(i for i in range(len(x.shape)) if i != axis))
+    made = batch_normalization(x, mean, variance, axis=axis, offset=offset, scale=scale, epsilon=epsilon)
+    return made, mean, variance
+
+
 def _like_axes(v: Tensor, axes: tuple[int, ...], x: Tensor) -> Tensor:
     """`v`, with one axis for each of `axes` (or for all of `x`), in a shape that broadcasts with `x`."""
     if len(v.shape) == len(x.shape) or axes == (len(x.shape) - 1,):

@@ -418,3 +418,40 @@ def test_programs_that_read_values_are_not_captured():
     }
     for wanted, some in graphs.items():
         assert [capturable(graph) for graph in some] == [wanted] * len(some)
+
+
+@pytest.mark.parametrize("shape", [(6, 5), (3, 4, 5), (2, 3, 4, 5), (1, 5), (2, 2, 2, 2, 5)])
+@pytest.mark.parametrize("options", [{}, {"axis": 1}, {"scale": False}, {"scale": False, "center": False}])
+def test_batch_normalization_and_its_gradients(shape, options):
+    x = rng.normal(size=shape)
+    weights = np.random.default_rng(0).normal(size=shape)
+
+    def run(compiled):
+        layer = L.BatchNormalization(**options, momentum=0.5, dtype="float64")
+        layer.build(shape)
+        for i, v in enumerate(layer.trainable_variables):
+            v.assign(np.random.default_rng(i).normal(size=v.shape))
+
+        def step(t):
+            with am.GradientTape() as tape:
+                tape.watch(t)
+                y = layer(t, training=True)
+                loss = am.ops.sum(y**3 * weights)
+            return [y, *tape.gradient(loss, [t, *layer.trainable_variables])]
+
+        found = (am.function(step) if compiled else step)(am.ops.convert_to_tensor(x))
+        return [t.numpy() for t in (*found, *layer.non_trainable_variables)]
+
+    made = [run(False), run(True)]
+    with am.backend_scope("numpy"):
+        wanted = run(False)
+    for found in made:
+        for got, want in zip(found, wanted, strict=True):
+            np.testing.assert_allclose(got, want, rtol=1e-7, atol=1e-9)
+
+
+def test_batch_normalization_is_one_call_forwards_and_one_backwards():
+    model = am.Sequential([L.Input((6, 6, 3)), L.Conv2D(4, 3), L.BatchNormalization(), L.Flatten(), L.Dense(1)])
+    step = trained(model, am.optimizers.SGD(0.1))
+    names = called(program_of(step, rng.normal(size=(4, 6, 6, 3)).astype("float32"), Y[:4, :1]))
+    assert names.count("batch_statistics") == 1 and names.count("batch_gradients") == 1 and "var_mean" not in names

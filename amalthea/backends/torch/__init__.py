@@ -37,6 +37,8 @@ class TorchBackend:
     composites = (
         "attention",
         "attention_gradient",
+        "batch_normalization_gradient",
+        "batch_normalization_training",
         "gelu",
         "gelu_gradient",
         "layer_normalization",

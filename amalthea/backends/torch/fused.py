@@ -152,7 +152,92 @@ def layer_gradients(
     return found[0].to(kind), found[1].to(own), found[2].to(own)
 
 
+def _channels(x: Any, axis: int) -> Any:
+    """A view with channels second and, where they are last, in torch's memory format for that."""
+    if axis % x.ndim == x.ndim - 1:
+        return x.reshape(1, -1, 1, x.shape[-1]).permute(0, 3, 1, 2)
+    return x.movedim(axis, 1)
+
+
+def _normalizes(x: Any, axis: int) -> bool:
+    """Whether torch normalises such batches itself; its variance is one of more than one number."""
+    return x.dtype in (torch.float32, torch.float64) and x.ndim > 1 and x.numel() > x.shape[axis]
+
+
+def batch_normalization_training(
+    x: Any, scale: Any = None, offset: Any = None, axis: int = -1, epsilon: float = 1e-3
+) -> tuple[Any, Any, Any]:
+    """The normalised batch, and the mean and variance of each channel."""
+    return batch_statistics(x, scale, offset, axis, epsilon)[:3]
+
+
+def batch_statistics(x: Any, scale: Any, offset: Any, axis: int, epsilon: float) -> tuple[Any, Any, Any, Any]:
+    """The results of `batch_normalization_training`, and 1 / sqrt(variance + epsilon)."""
+    x = _real(x)
+    scale, offset = (None if v is None else v.to(x.dtype) for v in (scale, offset))
+    if _normalizes(x, axis):
+        found = x.new_zeros((2, x.shape[axis]))  # of a moving average that keeps nothing
+        view = _channels(x, axis)
+        made, mean, factor = torch.native_batch_norm(view, scale, offset, found[0], found[1], True, 1.0, epsilon)
+        count = x.numel() // x.shape[axis]
+        return _back(made, x, axis), mean, found[1] * ((count - 1) / count), factor
+    axes, kind = [i for i in range(x.ndim) if i != axis % x.ndim], x.dtype
+    wide = _wide(x)
+    variance, mean = torch.var_mean(wide, axes, correction=0, keepdim=True) if axes else (wide * 0, wide)
+    factor = torch.rsqrt(variance + epsilon)
+    made = (wide - mean) * factor
+    made = made if scale is None else made * _along(scale, [axis % x.ndim], x)
+    made = made if offset is None else made + _along(offset, [axis % x.ndim], x)
+    mean, variance, factor = (v.reshape(-1) for v in (mean, variance, factor))
+    return made.to(kind), mean.to(kind), variance.to(kind), factor
+
+
+def _back(made: Any, x: Any, axis: int) -> Any:
+    if axis % x.ndim == x.ndim - 1:
+        return made.permute(0, 2, 3, 1).reshape(x.shape)
+    return made.movedim(1, axis)
+
+
+def batch_normalization_gradient(
+    g: Any, g_mean: Any, g_variance: Any, x: Any, scale: Any = None, axis: int = -1, epsilon: float = 1e-3
+) -> tuple[Any, Any, Any]:
+    """The gradients of x, scale and offset."""
+    g, x = _real(g), _real(x)
+    scale = None if scale is None else scale.to(x.dtype)
+    _, mean, _, factor = batch_statistics(x, scale, None, axis, epsilon)
+    changes, *rest = batch_gradients(g, x, scale, mean, factor, axis, epsilon)
+    along = [axis % x.ndim]
+    share = x.shape[axis] / max(x.numel(), 1)
+    of_mean, of_variance, mean = (_along(v.to(x.dtype), along, x) for v in (g_mean, g_variance, mean))
+    return changes + (of_mean + 2 * of_variance * (x - mean)) * share, rest[0], rest[1]
+
+
+def batch_gradients(
+    g: Any, x: Any, scale: Any, mean: Any, factor: Any, axis: int, epsilon: float
+) -> tuple[Any, Any, Any]:
+    """The gradients of `batch_normalization_training` where the statistics have none."""
+    if _normalizes(x, axis) and g.dtype == x.dtype:
+        changes, of_scale, of_offset = torch.ops.aten.native_batch_norm_backward.default(
+            _channels(g, axis), _channels(x, axis), scale, None, None, mean, factor, True, epsilon, [True, True, True]
+        )
+        return _back(changes, x, axis), of_scale, of_offset
+    along, axes = [axis % x.ndim], [i for i in range(x.ndim) if i != axis % x.ndim]
+    wide, g = _wide(x), _wide(g)
+    mean, factor = (_along(v.to(wide.dtype), along, x) for v in (mean, factor))
+    centred = (wide - mean) * factor
+    scaled = g if scale is None else g * _along(scale, along, x)
+    if axes:
+        slope = (scaled * centred).mean(axes, keepdim=True)
+        changes = (scaled - scaled.mean(axes, keepdim=True) - centred * slope) * factor
+        found = changes, (g * centred).sum(axes), g.sum(axes)
+    else:
+        found = scaled * 0, g * centred, g
+    return found[0].to(x.dtype), found[1].to(x.dtype), found[2].to(x.dtype)
+
+
 KERNELS: dict[str, Callable[..., Any]] = {
+    "batch_normalization_training": batch_normalization_training,
+    "batch_normalization_gradient": batch_normalization_gradient,
     "gelu": gelu,
     "gelu_gradient": gelu_gradient,
     "softmax": _normalized(torch.softmax),

@@ -7,6 +7,7 @@ from typing import Any
 from amalthea import ops
 from amalthea.core import config, dtypes
 from amalthea.core.errors import ArgumentError, ShapeError, UnsupportedError, fail
+from amalthea.core.op import registry
 from amalthea.core.tensor import Tensor
 from amalthea.nn import constraints, initializers, regularizers
 from amalthea.nn.input_spec import InputSpec
@@ -159,21 +160,30 @@ class BatchNormalization(Layer):
         gamma = None if self.gamma is None else ops.cast(self.gamma, wide)
         beta = None if self.beta is None else ops.cast(self.beta, wide)
         moving_mean, moving_variance = ops.cast(self.moving_mean, wide), ops.cast(self.moving_variance, wide)
+        if training and self.trainable and mask is None and not self.renorm and (beta is None or gamma is not None):
+            outputs, mean, variance = registry["batch_normalization_training"](
+                inputs, gamma, beta, axis=self.axis, epsilon=self.epsilon
+            )
+            self._update_statistics(moving_mean, moving_variance, mean, variance)
+            return ops.cast(outputs, self.compute_dtype)
         if training and self.trainable:
             mean, variance = self._moments(inputs, mask)
             if self.renorm:
                 gamma, beta = self._corrected(mean, variance, gamma, beta)
                 self._update_renorm_statistics(mean, variance)
             else:
-                keep = self.momentum
-                self.moving_mean.assign(moving_mean * keep + mean * (1.0 - keep))
-                self.moving_variance.assign(moving_variance * keep + variance * (1.0 - keep))
+                self._update_statistics(moving_mean, moving_variance, mean, variance)
         else:
             mean, variance = moving_mean, moving_variance
         outputs = ops.batch_normalization(
             inputs, mean, variance, axis=self.axis, offset=beta, scale=gamma, epsilon=self.epsilon
         )
         return ops.cast(outputs, self.compute_dtype)
+
+    def _update_statistics(self, moving_mean: Tensor, moving_variance: Tensor, mean: Tensor, variance: Tensor) -> None:
+        keep = self.momentum
+        self.moving_mean.assign(moving_mean * keep + mean * (1.0 - keep))
+        self.moving_variance.assign(moving_variance * keep + variance * (1.0 - keep))
 
     def _moments(self, inputs: Tensor, mask: Any) -> tuple[Tensor, Tensor]:
         """Mean and variance of each channel over all positions that the mask keeps."""

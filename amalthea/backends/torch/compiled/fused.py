@@ -9,7 +9,7 @@ import numpy as np
 from amalthea.backends.torch.attention import attention_gradient
 from amalthea.backends.torch.compiled.calls import Call
 from amalthea.backends.torch.compiled.lowering import Lowering, constant, rule
-from amalthea.backends.torch.fused import layer_gradients, layer_statistics
+from amalthea.backends.torch.fused import batch_gradients, batch_statistics, layer_gradients, layer_statistics
 from amalthea.core import config
 from amalthea.core.node import Node
 from amalthea.core.value import Value
@@ -65,3 +65,35 @@ def layer_normalization(lowering: Lowering, node: Node) -> Sequence[Call] | None
     axes, epsilon, rms_scaling = _settings(node)
     arguments = [x, *rest, *[None] * (2 - len(rest)), list(axes), epsilon, rms_scaling]
     return [Call(layer_statistics, *arguments, outputs=[*node.outputs, mean, factor], fresh=True)]
+
+
+@rule("batch_normalization_gradient")
+def batch_normalization_gradient(lowering: Lowering, node: Node) -> Sequence[Call] | None:
+    g, g_mean, g_variance, x, *scale = node.inputs
+    if not all_zero(lowering, g_mean) or not all_zero(lowering, g_variance) or g.spec != x.spec:
+        return None
+    for forward in lowering.users[x]:
+        if (
+            forward.op.name == "batch_normalization_training"
+            and (list(forward.inputs[:2]) == [x, *scale] if scale else len(forward.inputs) == 1)
+            and lowering.place[forward] < lowering.place[node]
+            and forward.attrs == node.attrs
+        ):
+            factor = lowering.ask(forward, "factor", forward.outputs[1])
+            arguments = [g, x, scale[0] if scale else None, forward.outputs[1], factor, *_axis_and_epsilon(node)]
+            return [Call(batch_gradients, *arguments, outputs=node.outputs, fresh=True)]
+    return None
+
+
+@rule("batch_normalization_training")
+def batch_normalization_training(lowering: Lowering, node: Node) -> Sequence[Call] | None:
+    factor = lowering.given(node, "factor")
+    if factor is None:
+        return None
+    x, *rest = node.inputs
+    arguments = [x, *rest, *[None] * (2 - len(rest)), *_axis_and_epsilon(node)]
+    return [Call(batch_statistics, *arguments, outputs=[*node.outputs, factor], fresh=True)]
+
+
+def _axis_and_epsilon(node: Node) -> tuple[int, float]:
+    return node.attrs["axis"], node.attrs["epsilon"]
