@@ -1,0 +1,77 @@
+"""Arrays of JAX in and out without a copy."""
+
+import jax
+import numpy as np
+import pytest
+
+import amalthea as am
+
+
+@pytest.fixture(autouse=True)
+def on_jax():
+    with am.backend_scope("jax"):
+        yield
+
+
+@pytest.fixture
+def array():
+    return jax.numpy.arange(1000, dtype="float32") + 1
+
+
+def address(array):
+    return array.unsafe_buffer_pointer()
+
+
+def test_an_array_is_taken_as_it_is(array):
+    assert address(am.ops.convert_to_tensor(array)._array) == address(array)
+    assert address(am.Variable(array).value._array) == address(array)
+
+
+def test_a_tensor_is_seen_by_numpy_and_dlpack_where_it_lies(array):
+    tensor = am.ops.convert_to_tensor(array) + 1
+    at = address(tensor._array)
+    assert np.asarray(tensor).ctypes.data == at and tensor.numpy().ctypes.data == at
+    assert address(jax.dlpack.from_dlpack(tensor)) == at
+    assert np.from_dlpack(tensor).ctypes.data == at
+
+
+def test_ops_and_functions_copy_nothing_on_the_way_in(array, monkeypatch):
+    @am.function
+    def double(x):
+        return x * 2.0
+
+    want = np.asarray(array) * 2
+    double(array)  # traces
+    am.ops.multiply(array, 2.0)  # and keeps the tensor of 2.0
+    monkeypatch.setattr(np, "array", refused)
+    monkeypatch.setattr(np, "asarray", refused)
+    found = [am.ops.multiply(array, 2.0), double(array)]
+    monkeypatch.undo()
+    for tensor in found:
+        np.testing.assert_array_equal(tensor, want)
+
+
+def refused(*args, **kwargs):
+    raise AssertionError("copied through NumPy")
+
+
+def test_a_variable_made_of_a_users_array_leaves_it_alone():
+    mine = jax.numpy.zeros((100, 100), "float32")
+    variable = am.Variable(mine)
+
+    @am.function
+    def step():
+        variable.assign_add(1.0)
+
+    for _ in range(3):
+        step()
+    np.testing.assert_array_equal(mine, np.zeros((100, 100)))
+    np.testing.assert_array_equal(variable, np.full((100, 100), 3.0))
+
+
+def test_fit_takes_arrays_of_jax():
+    x = jax.numpy.ones((64, 4))
+    model = am.Sequential([am.layers.Input((4,)), am.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    losses = model.fit(x, x[:, :1], epochs=3, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
