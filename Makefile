@@ -73,7 +73,7 @@ $(VENV)/demo.stamp: pyproject.toml $(VENV)/created.stamp
 
 # The build of PyTorch for processors alone, as its other builds bring gigabytes.
 $(VENV)/engines.stamp: $(VENV)/test.stamp
-	$(PIP) torch==2.13.0 'tensorflow-cpu==2.21.*'
+	$(PIP) --retries 10 --timeout 60 torch==2.13.0 'tensorflow-cpu==2.21.*'
 	@touch $@
 
 $(VENV)/test.stamp: pyproject.toml $(VENV)/created.stamp

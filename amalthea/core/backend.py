@@ -164,11 +164,16 @@ def fail_without_kernel(op: str, backend: str) -> NoReturn:
     )
 
 
-def missing_engine(backend: str, package: str) -> ImportError:
-    """The error for an engine that is not installed."""
+def missing_engine(backend: str, error: ImportError) -> ImportError:
+    """The error, to be raised from None, for an engine that is not installed or, as `error` says, cannot be loaded."""
+    if isinstance(error, ModuleNotFoundError) and error.name == backend:
+        return ImportError(
+            f"[set_backend]: the {backend} backend needs {backend}, which is not installed. Fix: pip install "
+            f'"amalthea[{backend}]"'
+        )
     return ImportError(
-        f"[set_backend] the {backend} backend needs {package}, which is not installed. Fix: pip install "
-        f'"amalthea[{backend}]"'
+        f"[set_backend]: the {backend} backend cannot import {backend}: {error}. Fix: mend its installation, with "
+        f'pip install --force-reinstall "amalthea[{backend}]" for example'
     )
 
 

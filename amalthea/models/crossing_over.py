@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from amalthea.core.backend import named
 from amalthea.core.errors import ArgumentError, fail
 
 
@@ -27,7 +28,7 @@ class CrossingOver:
         >>> model.to_torch()(torch.ones(4, 3)).shape
         torch.Size([4, 2])
         """
-        self._assert_built("to_torch")
+        self._assert_ready("torch")
         from amalthea.backends.torch_module import Module
 
         return Module(self, self.variables)  # type: ignore[arg-type,attr-defined]
@@ -49,7 +50,7 @@ class CrossingOver:
         >>> jax.jit(function)(parameters, np.ones((4, 3), "float32")).shape
         (4, 2)
         """
-        self._assert_built("to_jax")
+        self._assert_ready("jax")
         from amalthea.backends.jax_function import pure_function
 
         return pure_function(self, self.variables)  # type: ignore[arg-type,attr-defined]
@@ -67,20 +68,22 @@ class CrossingOver:
         >>> tuple(module(np.ones((4, 3), "float32")).shape)
         (4, 2)
         """
-        self._assert_built("to_tensorflow")
+        self._assert_ready("tensorflow")
         from amalthea.backends.tensorflow_module import Module
 
         return Module(self, self.variables)  # type: ignore[arg-type,attr-defined]
 
-    def _assert_built(self, where: str) -> None:
+    def _assert_ready(self, engine: str) -> None:
+        """Raise what `to_...` says that it raises."""
         if not self.built:  # type: ignore[attr-defined]
             fail(
                 ArgumentError,
                 "the model has no weights yet",
-                where=where,
+                where=f"to_{engine}",
                 received=f"model {self.name!r}, not built",  # type: ignore[attr-defined]
                 fix="call the model on a batch, or give it an Input, before",
             )
+        named(engine)
 
 
 def from_torch_state(model: Any, module: Any) -> None:

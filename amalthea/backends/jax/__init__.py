@@ -24,7 +24,7 @@ from amalthea.core.value import Value
 try:
     import jax
 except ImportError as error:
-    raise missing_engine("jax", "jax") from error
+    raise missing_engine("jax", error) from None
 
 from amalthea.backends.jax.eager import eager_kernel
 

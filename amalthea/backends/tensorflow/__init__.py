@@ -20,7 +20,7 @@ from amalthea.core.graph import Graph
 try:
     import tensorflow as tf
 except ImportError as error:
-    raise missing_engine("tensorflow", "TensorFlow") from error
+    raise missing_engine("tensorflow", error) from None
 
 from amalthea.backends.tensorflow import exchange
 from amalthea.backends.tensorflow.state import Cell

@@ -21,7 +21,7 @@ from amalthea.core.graph import Graph
 try:
     import torch
 except ImportError as error:
-    raise missing_engine("torch", "torch") from error
+    raise missing_engine("torch", error) from None
 
 from amalthea.backends.torch import types
 from amalthea.backends.torch.types import to_torch
