@@ -181,3 +181,9 @@ def test_arrays_that_begin_at_any_address_are_taken():
         want = np.asarray(array.detach().float() if isinstance(array, torch.Tensor) else array).astype("float64")
         made = am.ops.cast(wrap(active.backend.to_array(array)), "float64") + 1.0
         np.testing.assert_array_equal(made.numpy(), want + 1)
+
+
+def test_the_error_function_at_infinity_in_float64():
+    x = np.array([-np.inf, -7.0, 0.5, 6.5, np.inf, np.nan])
+    for run in (am.ops.erf, am.function(am.ops.erf)):
+        np.testing.assert_allclose(run(x).numpy(), [-1, -1, 0.5204998778130465, 1, 1, np.nan], rtol=1e-15)

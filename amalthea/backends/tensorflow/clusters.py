@@ -64,7 +64,7 @@ def parts_of(graph: Graph) -> list[Part]:
         outputs = [v for node in nodes for v in node.outputs if takers.get(v, -1) > i]
         own = {value for node in nodes for value in node.outputs}
         part = Graph(graph.name, [v for v in _taken(nodes, stages) if v not in own], outputs, None, trace=graph.trace)
-        parts.append(Part(part, light and _saved(part) >= PAYS))
+        parts.append(Part(part, light and _pays(part)))
     return parts
 
 
@@ -82,7 +82,23 @@ def _stages(nodes: Sequence[Node]) -> dict[Node, int]:
             awaited.update(before[node])
         else:
             stages[node] = last + 1
+    _postpone(nodes, before, stages)
     return stages
+
+
+def _postpone(nodes: Sequence[Node], before: dict[Node, list[Node]], stages: dict[Node, int]) -> None:
+    """Move what is made of one value, and taken by later stages only, to the first of these.
+
+    That value is then kept in its place: the mask of a relu is found again when its gradient is computed.
+    """
+    takers: dict[Node, int] = {}
+    for node in reversed(nodes):
+        large = [v for v in _taken([node], stages) if v.spec.size > 1]
+        if _light(node) and len(large) == 1 and takers.get(node, 0) > stages[node]:
+            if large[0].spec.size <= sum(v.spec.size for v in node.outputs):
+                stages[node] = takers[node]
+        for n in before[node]:
+            takers[n] = min(takers.get(n, stages[node]), stages[node])
 
 
 def _free(node: Node) -> bool:
@@ -105,7 +121,12 @@ def _taken(nodes: Sequence[Node], stages: dict[Node, int]) -> list[Value]:
     return [value for value in taken if not isinstance(value, Constant)]
 
 
-def _saved(part: Graph) -> int:
-    """Elements that one kernel after the other reads and writes, but all of them together do not."""
-    each = sum(v.spec.size for node in part.nodes for v in (*node.inputs, *node.outputs) if node.op.name != "reshape")
-    return each - sum(v.spec.size for v in (*part.inputs, *part.outputs))
+def _pays(part: Graph) -> bool:
+    """Whether there is enough that one kernel after the other writes and reads again, but all of them together do not.
+
+    XLA's results lie in memory of their own, while TensorFlow's kernels often overwrite what they take: it must be more
+    than what the part takes and gives.
+    """
+    touched = sum(v.spec.size for v in (*part.inputs, *part.outputs))
+    each = sum(v.spec.size for node in part.nodes for v in (*node.inputs, *node.outputs) if not _free(node))
+    return each - touched >= max(PAYS, touched + 1)

@@ -79,6 +79,10 @@ def _same(size: Sequence[int], window: Sequence[int], strides: Ints, padding: Pa
 
 def _convolution(x: Any, kernel: Any, *, strides: Ints, padding: Pairs, dilation: Ints, groups: int) -> Any:
     kernel = _spread(kernel, dilation)
+    if not x.shape[0]:  # TensorFlow would give a wrong shape
+        sizes = [n + sum(p) for n, p in zip(x.shape[1:-1], padding, strict=True)]
+        places = [(n - k) // s + 1 for n, k, s in zip(sizes, kernel.shape[:-2], strides, strict=True)]
+        return tf.zeros((0, *places, kernel.shape[-1]), x.dtype)
     same = _same(x.shape[1:-1], kernel.shape[:-2], strides, padding)
     x, how = (x, "SAME") if same else (padded(x, padding), "VALID")
     call = tf.nn.conv2d if len(strides) == 2 else tf.nn.conv3d

@@ -64,7 +64,10 @@ def _add_up(parts: Any, x_shape: Sequence[int], size: Ints, places: Sequence[int
         spread = [(n - 1) * s + 1 if n else 0 for n, s in zip(places, strides, strict=True)]
         high = (0, *(full - i - n for full, i, n in zip(x_shape, index, spread, strict=True)), 0)
         placed = constant_pad(part, low, high, (0, *(s - 1 for s in strides), 0), 0)
-        total = placed if total is None else total + placed
+        if total is None:
+            total = placed
+        else:
+            total = total | placed if placed.dtype == tf.bool else total + placed
     return total
 
 
