@@ -181,7 +181,7 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "sin": _raw("Sin", "x"),
     "cos": _raw("Cos", "x"),
     "tanh": _raw("Tanh", "x"),
-    "sigmoid": _raw("Sigmoid", "x"),
+    "sigmoid": _rounded_once(tf.math.sigmoid, tf.math.sigmoid),
     "erf": in_float32(_rounded_once(_erf64, tf.math.erf)),
     "erfc": in_float32(_rounded_once(tf.math.erfc, tf.math.erfc)),
     "erfinv": erfinv,
