@@ -69,6 +69,17 @@ def test_a_variable_made_of_a_users_array_leaves_it_alone():
     np.testing.assert_array_equal(variable, np.full((100, 100), 3.0))
 
 
+def test_zero_by_zero_is_nan_whatever_it_was_made_of():
+    def normalised(x):
+        x = am.ops.cast(x, "float32")
+        return x / am.ops.sum(x, axis=-1, keepdims=True)
+
+    for dtype in ("bool", "int8", "int32", "float32"):
+        x = am.ops.convert_to_tensor(np.array([[1, 0], [0, 0]], dtype))
+        for function in (normalised, am.function(normalised)):
+            np.testing.assert_array_equal(function(x), [[1, 0], [np.nan, np.nan]])
+
+
 def test_fit_takes_arrays_of_jax():
     x = jax.numpy.ones((64, 4))
     model = am.Sequential([am.layers.Input((4,)), am.layers.Dense(1)])

@@ -10,6 +10,7 @@ import amalthea.ops as ops
 from amalthea.core import tree
 from amalthea.core.op import registry
 from amalthea.core.tensor import Tensor
+from tests.oracle import keras_dtypes
 
 PUBLIC = sorted(n for n in vars(ops) if not n.startswith("_") and hasattr(keras.ops, n) and callable(getattr(ops, n)))
 
@@ -61,14 +62,16 @@ def test_value_and_dtype(name, args, kwargs):
     bound = {key: narrow(value) for key, value in op.bind(tuple(args), dict(kwargs)).items()}
     got = [t for t in tree.flatten(getattr(ops, name)(**bound)) if isinstance(t, Tensor)]
     theirs = dict(bound)
-    for key in op.tensors:
-        if key in op.variadic:
-            theirs[key] = [as_array(x) for x in bound[key]]
-        else:
-            theirs[key] = as_array(bound[key])
+    with keras_dtypes():
+        for key in op.tensors:
+            if key in op.variadic:
+                theirs[key] = [as_array(x) for x in bound[key]]
+            else:
+                theirs[key] = as_array(bound[key])
     if "pool_size" in theirs and theirs["strides"] is None:
         theirs["strides"] = theirs["pool_size"]  # Keras' default strides fail on JAX for a tuple pool_size
-    expected = keras.ops.__dict__[name](**theirs)
+    with keras_dtypes():
+        expected = keras.ops.__dict__[name](**theirs)
     expected = [np.asarray(t) for t in tree.flatten(expected) if hasattr(t, "dtype")]
     assert len(got) == len(expected)
     for mine, yours in zip(got, expected, strict=True):

@@ -17,6 +17,7 @@ from amalthea.core.infer import abstract_call
 from amalthea.core.spec import TensorSpec
 from amalthea.core.tape import GradientTape
 from amalthea.core.tensor import as_tensor
+from tests.oracle import keras_dtypes
 
 
 def rand(*shape, seed=0, low=None, high=1.0):
@@ -44,14 +45,16 @@ def compare(name, arrays, attrs, differentiate=None, rtol=1e-5, atol=1e-5):
         return out if isinstance(out, tuple) else (out,)
 
     floats = [arrays[i] for i in varied]
-    shapes = jax.eval_shape(lambda xs: spread(theirs, xs), floats)
+    with keras_dtypes():
+        shapes = jax.eval_shape(lambda xs: spread(theirs, xs), floats)
     weights = [rand(*s.shape, seed=7 + i) for i, s in enumerate(shapes)]
 
     def form_and_value(xs):
         out = spread(theirs, xs)
         return sum((o * w).sum() for o, w in zip(out, weights, strict=True)), out
 
-    (_, want), want_grads = jax.jit(jax.value_and_grad(form_and_value, has_aux=True))(floats)
+    with keras_dtypes():
+        (_, want), want_grads = jax.jit(jax.value_and_grad(form_and_value, has_aux=True))(floats)
     with GradientTape() as tape:
         tensors = [as_tensor(a) for a in floats]
         for t in tensors:

@@ -16,6 +16,9 @@ from amalthea.core.errors import ArgumentError, fail
 
 def cast(x: Any, dtype: str) -> Any:
     """Convert to a dtype."""
+    if x.dtype.kind == "b" and dtypes.is_floating(dtype):
+        one = np.ones((), dtypes.to_numpy(dtype))
+        return jnp.where(x, one, one - one)  # of a converted bool XLA's CPU compiler takes 0 / 0 for 0
     return lax.convert_element_type(x, dtypes.to_numpy(dtype))
 
 
