@@ -9,6 +9,7 @@ from amalthea.core import dtypes, tree
 from amalthea.core.arguments import NUMBERS, check_alive, freeze, weak
 from amalthea.core.backend import active
 from amalthea.core.context import context
+from amalthea.core.dtypes import DType
 from amalthea.core.eager_programs import compiled_call
 from amalthea.core.errors import AmaltheaError
 from amalthea.core.infer import expansion
@@ -16,6 +17,10 @@ from amalthea.core.node import record, slots
 from amalthea.core.op_record import Op, nondifferentiable
 from amalthea.core.spec import TensorSpec
 from amalthea.core.tensor import KerasTensor, Operand, Tensor, alias, array_of, as_tensor, wrap
+
+_LITERALS = frozenset({int, float, bool, str, type(None), DType})
+"""Types of arguments that are told apart by their value."""
+_KEPT = 1024  # forms of arguments of one composite
 
 
 class Composite(Op):
@@ -33,6 +38,7 @@ class Composite(Op):
     ) -> None:
         super().__init__(function, gradient, samples, name)
         self.gradient_needs = gradient_needs
+        self._calls: dict[Any, tuple[list[int], dict[str, Any], Any]] = {}
         self.positions = tuple(i for i, p in enumerate(self.parameters) if p in self.tensors)
         self.static = tuple(p for p in self.parameters if p not in self.tensors)
 
@@ -43,6 +49,8 @@ class Composite(Op):
         return self.gradient_needs not in active.backend.composites
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if context.trace is None and not context.tapes and self.name in active.kernels:
+            return self._by_kernel(args, kwargs)
         if context.trace is None and (not context.tapes or self.opens()) and self.name not in active.kernels:
             ready = self._ready(args, kwargs)
             if ready is not None:
@@ -56,6 +64,42 @@ class Composite(Op):
                     self.bind(args, kwargs)
                     raise
         return self._call(self.converted(self.bind(args, kwargs)))
+
+    def _by_kernel(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The result by the backend's kernel. How arguments of a form are passed is found out once and kept."""
+        form: list[Any] = [active.backend]
+        for x in args:
+            kind = type(x)
+            if kind is Tensor and type(x._array) is active.array_type:
+                array: Any = x._array
+                form.append((array.shape, array.dtype))
+            elif kind in _LITERALS:
+                form.append((kind, x or repr(x)))  # 0.0 equals -0.0
+            else:
+                return self._call(self.converted(self.bind(args, kwargs)))
+        for name, x in kwargs.items():
+            if type(x) not in _LITERALS:
+                return self._call(self.converted(self.bind(args, kwargs)))
+            form.append((name, type(x), x or repr(x)))
+        key = tuple(form)
+        known = self._calls.get(key)
+        if known is None:
+            bound = self.converted(self.bind(args, kwargs))
+            result = self._call(bound)
+            taken = [x for name in self.tensors if (x := bound[name]) is not None]
+            places = [i for x in taken for i, given in enumerate(args) if given is x]
+            if len(places) == len(taken) and not self.variadic and len(self._calls) < _KEPT:
+                form_of = None if isinstance(result, Tensor) else result
+                structure = None if form_of is None else tree.map_structure(lambda x: None, form_of)
+                static = freeze({name: bound[name] for name in self.static})
+                self._calls[key] = places, static, structure
+            return result
+        places, static, structure = known
+        made = active.kernels[self.name](*[args[i]._array for i in places], **static)
+        to_array = active.backend.to_array
+        if structure is None:
+            return wrap(made if type(made) is active.array_type else to_array(made))
+        return tree.pack(structure, [wrap(to_array(array)) for array in made])
 
     def _ready(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sequence[Any] | None:
         """The positional arguments, if all tensors among the arguments have values already; variables are read."""

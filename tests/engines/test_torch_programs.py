@@ -455,3 +455,26 @@ def test_batch_normalization_is_one_call_forwards_and_one_backwards():
     step = trained(model, am.optimizers.SGD(0.1))
     names = called(program_of(step, rng.normal(size=(4, 6, 6, 3)).astype("float32"), Y[:4, :1]))
     assert names.count("batch_statistics") == 1 and names.count("batch_gradients") == 1 and "var_mean" not in names
+
+
+def test_composites_with_kernels_op_by_op_tell_arguments_apart():
+    x = am.ops.convert_to_tensor(X)
+    for _ in range(2):
+        for run in (
+            lambda: am.ops.softmax(x),
+            lambda: am.ops.softmax(x, axis=0),
+            lambda: am.ops.softmax(x, 0),
+            lambda: am.ops.gelu(x, approximate=False),
+            lambda: am.ops.gelu(x, True),
+            lambda: am.ops.layer_normalization(x, x[0], x[1]),
+            lambda: am.ops.layer_normalization(x, x[1], None),
+            lambda: am.ops.softmax(am.ops.cast(x, "bfloat16")),
+        ):
+            made = run()
+            with am.backend_scope("numpy"):
+                wanted = run()
+            assert made.dtype == wanted.dtype
+            tolerance = 2e-2 if made.dtype == "bfloat16" else 2e-6
+            np.testing.assert_allclose(
+                *(t.numpy().astype("float32") for t in (made, wanted)), rtol=tolerance, atol=tolerance
+            )
