@@ -86,3 +86,32 @@ def test_fit_takes_arrays_of_jax():
     model.compile("sgd", "mse")
     losses = model.fit(x, x[:, :1], epochs=3, verbose=0).history["loss"]
     assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int64", "bool"])
+def test_large_arrays_of_numpy_are_copied_once_and_never_shared(dtype, monkeypatch):
+    rows = np.arange(3 << 20).reshape(3, -1)[:, ::2] % 7  # not contiguous
+    given = rows.astype(am.core.dtypes.to_numpy(dtype))
+    with monkeypatch.context() as patch:
+        patch.setattr(jax.numpy, "asarray", refused)
+        tensor = am.core.backend.active.backend.to_array(given)
+        wide = am.core.backend.active.backend.to_array(rows, np.dtype("float32"))
+    want = given.copy()
+    given[...] = 1
+    np.testing.assert_array_equal(np.asarray(tensor), want)
+    np.testing.assert_array_equal(np.asarray(wide), rows.astype("float32"))
+    assert tensor.dtype == want.dtype and address(tensor) % 64 == 0
+
+
+def test_a_large_array_of_the_other_byte_order_is_converted():
+    given = np.arange(1 << 18, dtype=">f8")
+    np.testing.assert_array_equal(am.core.backend.active.backend.to_array(given, np.dtype("float64")), given)
+
+
+def test_state_made_of_a_large_array_is_updated_by_programs():
+    given = np.random.default_rng(0).normal(size=(1 << 19,)).astype("float32")
+    variable = am.Variable(given)
+    double = am.function(lambda: variable.assign(variable * 2))
+    for _ in range(3):
+        double()
+    np.testing.assert_array_equal(variable.numpy(), given * 8)

@@ -26,6 +26,7 @@ try:
 except ImportError as error:
     raise missing_engine("jax", error) from None
 
+from amalthea.backends.jax.copies import from_numpy
 from amalthea.backends.jax.eager import eager_kernel
 
 jax.config.update("jax_enable_x64", True)
@@ -53,6 +54,8 @@ class JaxBackend:
 
     def to_array(self, value: Any, dtype: np.dtype | None = None) -> Any:
         """A JAX array of the value, in the dtype if one is given; other engines' tensors come by DLPack."""
+        if type(value) is np.ndarray:
+            return from_numpy(value, dtype)
         if hasattr(value, "__dlpack__") and not isinstance(value, (np.ndarray, np.generic, jax.Array)):
             value = jax.dlpack.from_dlpack(value)
         return jax.numpy.asarray(value, dtype)
