@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import numpy as np
 
@@ -32,5 +30,5 @@ def from_numpy(array: np.ndarray, dtype: np.dtype | None = None) -> jax.Array:
 
 
 def _on_processor() -> bool:
-    device = jax.config.jax_default_device or jax.local_devices()[0]
+    device = jax.config.jax_default_device or jax.local_devices()[0]  # type: ignore[attr-defined]
     return getattr(device, "platform", device) == "cpu"  # the option takes the name of a platform too
