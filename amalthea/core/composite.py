@@ -51,7 +51,7 @@ class Composite(Op):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if context.trace is None and not context.tapes and self.name in active.kernels:
             return self._by_kernel(args, kwargs)
-        if context.trace is None and (not context.tapes or self.opens()) and self.name not in active.kernels:
+        if context.trace is None and (not context.tapes or self.opens()):  # without kernel, or recorded op by op
             ready = self._ready(args, kwargs)
             if ready is not None:
                 try:
@@ -72,7 +72,8 @@ class Composite(Op):
             kind = type(x)
             if kind is Tensor and type(x._array) is active.array_type:
                 array: Any = x._array
-                form.append((array.shape, array.dtype))
+                form.append(array.shape)
+                form.append(array.dtype)
             elif kind in _LITERALS:
                 form.append((kind, x or repr(x)))  # 0.0 equals -0.0
             else:

@@ -18,14 +18,8 @@ from amalthea.nn.tracking import Tracker
 
 
 def _unique(*groups: Sequence[Any]) -> list[Any]:
-    seen: set[int] = set()
-    found = []
-    for group in groups:
-        for item in group:
-            if id(item) not in seen:
-                seen.add(id(item))
-                found.append(item)
-    return found
+    """The items of all groups, each object once, where it comes first."""
+    return list({id(item): item for group in groups for item in group}.values())
 
 
 class LayerState:

@@ -45,6 +45,7 @@ class TorchBackend:
         "layer_normalization_gradient",
         "log_softmax",
         "log_softmax_gradient",
+        "relu",
         "softmax",
         "softmax_gradient",
         "threefry2x32",

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from amalthea.backends.torch.types import UNSIGNED
+from amalthea.backends.torch.types import PLAIN, UNSIGNED
 
 
 def contract(x: Any, y: Any, *, subscripts: str) -> Any:
@@ -38,5 +38,15 @@ def _matrices(subscripts: str) -> tuple[bool, bool, bool] | None:
         return False, x[0] == summed, y[1] == summed
     return True, x[1] == summed, y[0] == summed
 
+
+def _bound(attrs: dict[str, Any]) -> Callable[..., Any]:
+    """The kernel for these letters; a plain product of two matrices is torch's function, where it knows the dtype."""
+    kernel: Callable[..., Any] = functools.partial(contract, **attrs)
+    if _matrices(attrs["subscripts"]) != (False, False, False):
+        return kernel
+    return lambda x, y: torch.mm(x, y) if x.dtype in PLAIN else kernel(x, y)
+
+
+contract.bind = _bound  # type: ignore[attr-defined]
 
 KERNELS: dict[str, Callable[..., Any]] = {"contract": contract}

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from amalthea.backends.torch.types import to_torch
+from amalthea.backends.torch.types import PLAIN, to_torch
 from amalthea.core import config, dtypes
 
 Axes = Sequence[int] | int
@@ -23,6 +23,13 @@ def _real(x: Any) -> Any:
 def _wide(x: Any) -> Any:
     """At least float32."""
     return x if x.dtype in (torch.float32, torch.float64) else x.float()
+
+
+def relu(x: Any) -> Any:
+    """max(x, 0), NaN where x is NaN."""
+    if x.dtype in PLAIN:
+        return torch.relu(x)
+    return x.to(torch.int32) if x.dtype == torch.bool else x.clone()  # all others are unsigned
 
 
 def gelu(x: Any, approximate: bool = True) -> Any:
@@ -238,6 +245,7 @@ def batch_gradients(
 KERNELS: dict[str, Callable[..., Any]] = {
     "batch_normalization_training": batch_normalization_training,
     "batch_normalization_gradient": batch_normalization_gradient,
+    "relu": relu,
     "gelu": gelu,
     "gelu_gradient": gelu_gradient,
     "softmax": _normalized(torch.softmax),

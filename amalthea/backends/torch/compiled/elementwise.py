@@ -72,11 +72,11 @@ def activation_gradient(lowering: Lowering, node: Node) -> Sequence[Call] | None
     return None
 
 
-@rule("maximum", several=True)
+@rule("maximum", "relu", several=True)
 def relu(lowering: Lowering, node: Node) -> Sequence[Call] | None:
-    """maximum(x, 0) as relu."""
-    x, y = node.inputs
-    if floating(x) and is_zero(y) and shape(x) == shape(node.outputs[0]):
+    """relu, also where it is written as maximum(x, 0)."""
+    x, *rest = node.inputs
+    if floating(x) and all(map(is_zero, rest)) and shape(x) == shape(node.outputs[0]):
         return [Call(torch.relu, x, outputs=node.outputs, fresh=True)]
     return None
 

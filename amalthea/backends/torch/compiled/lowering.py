@@ -30,8 +30,8 @@ FRESH = frozenset(
         "conv_kernel_gradient", "convolution", "cos", "cumulative_sum", "dynamic_update_slice", "equal", "erf",
         "erfc", "erfinv", "exp", "expm1", "gather", "gelu", "gelu_gradient", "iota", "layer_normalization", "less",
         "less_equal", "log", "log1p", "log_softmax", "log_softmax_gradient", "max_pooling", "max_pooling_gradient",
-        "overlap_add", "scatter_update", "searchsorted", "sigmoid", "sin", "softmax", "softmax_gradient", "sqrt",
-        "tanh", "threefry2x32",
+        "overlap_add", "relu", "scatter_update", "searchsorted", "sigmoid", "sin", "softmax", "softmax_gradient",
+        "sqrt", "tanh", "threefry2x32",
     }
 )  # fmt: skip
 """Ops whose kernels return memory that nothing else shares."""
