@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from amalthea.backends.torch import types
 from amalthea.backends.torch.compiled.calls import Call
 from amalthea.backends.torch.compiled.lowering import FLOATING, Lowering, floating, rule, shape
-from amalthea.backends.torch.convolution import convolved, gradients
+from amalthea.backends.torch.convolution import convolved, convolves, gradients
 from amalthea.backends.torch.pooling import has_pooling, pooled, pooled_gradient
 from amalthea.core.node import Node
 from amalthea.core.value import Value
@@ -16,9 +16,7 @@ SHARED = ("strides", "padding", "dilation", "groups")
 
 
 def _convolves(value: Value) -> bool:
-    """Whether torch convolves this dtype as exactly as its kernel does."""
-    wide = ("float32", "float64")
-    return str(value.spec.dtype) in wide or (floating(value) and types.device.type != "cpu")
+    return floating(value) and convolves(FLOATING[str(value.spec.dtype)], types.device)
 
 
 @rule("add", several=True)
