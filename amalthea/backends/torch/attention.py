@@ -24,7 +24,8 @@ def _flash(query: Any, key: Any, value: Any, mask: Any, is_causal: bool) -> bool
 
 
 def _heads_first(*tensors: Any) -> list[Any]:
-    return [x.transpose(1, 2) for x in tensors]
+    # Flash attention takes for granted that the numbers of a head lie one after the other.
+    return [(x if x.stride(-1) == 1 else x.contiguous()).transpose(1, 2) for x in tensors]
 
 
 def _logits(query: Any, key: Any, mask: Any, scale: float, is_causal: bool) -> tuple[Any, Any]:

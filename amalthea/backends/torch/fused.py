@@ -171,6 +171,11 @@ def _normalizes(x: Any, axis: int) -> bool:
     return x.dtype in (torch.float32, torch.float64) and x.ndim > 1 and x.numel() > x.shape[axis]
 
 
+def _dense(v: Any, dtype: Any) -> Any:
+    """A scale or an offset in the memory that torch's batch normalisation takes for granted: one after the other."""
+    return None if v is None else v.to(dtype).contiguous()
+
+
 def batch_normalization_training(
     x: Any, scale: Any = None, offset: Any = None, axis: int = -1, epsilon: float = 1e-3
 ) -> tuple[Any, Any, Any]:
@@ -181,7 +186,7 @@ def batch_normalization_training(
 def batch_statistics(x: Any, scale: Any, offset: Any, axis: int, epsilon: float) -> tuple[Any, Any, Any, Any]:
     """The results of `batch_normalization_training`, and 1 / sqrt(variance + epsilon)."""
     x = _real(x)
-    scale, offset = (None if v is None else v.to(x.dtype) for v in (scale, offset))
+    scale, offset = (_dense(v, x.dtype) for v in (scale, offset))
     if _normalizes(x, axis):
         found = x.new_zeros((2, x.shape[axis]))  # of a moving average that keeps nothing
         view = _channels(x, axis)
@@ -210,7 +215,7 @@ def batch_normalization_gradient(
 ) -> tuple[Any, Any, Any]:
     """The gradients of x, scale and offset."""
     g, x = _real(g), _real(x)
-    scale = None if scale is None else scale.to(x.dtype)
+    scale = _dense(scale, x.dtype)
     _, mean, _, factor = batch_statistics(x, scale, None, axis, epsilon)
     changes, *rest = batch_gradients(g, x, scale, mean, factor, axis, epsilon)
     along = [axis % x.ndim]
@@ -223,6 +228,7 @@ def batch_gradients(
     g: Any, x: Any, scale: Any, mean: Any, factor: Any, axis: int, epsilon: float
 ) -> tuple[Any, Any, Any]:
     """The gradients of `batch_normalization_training` where the statistics have none."""
+    scale = _dense(scale, x.dtype)
     if _normalizes(x, axis) and g.dtype == x.dtype:
         changes, of_scale, of_offset = torch.ops.aten.native_batch_norm_backward.default(
             _channels(g, axis), _channels(x, axis), scale, None, None, mean, factor, True, epsilon, [True, True, True]
