@@ -107,9 +107,13 @@ class JaxBackend:
         return f"{device.platform}:{device.id}"
 
     def on(self, device: str) -> contextlib.AbstractContextManager[Any]:
-        """A context in which arrays are made on the named device."""
-        kind, _, number = device.partition(":")
-        return jax.default_device(jax.devices(kind)[int(number)])  # type: ignore[no-any-return]
+        """A context in which arrays are made and computed with on the named device; those elsewhere are moved there."""
+        return jax.default_device(_device(device))  # type: ignore[no-any-return]
+
+
+def _device(name: str) -> Any:
+    kind, _, number = name.partition(":")
+    return next(device for device in jax.devices(kind) if device.id == int(number))
 
 
 def _is_computed_integer(value: Value) -> bool:

@@ -93,5 +93,6 @@ def traceable(graph: Graph) -> Run:
     if found is None:
         kernels = named("jax").bare_kernels  # type: ignore[attr-defined]
         opened = graph if graph.level == "primitive" else graph.expand("primitive", keep=named("jax").composites)
-        found = _bodies[graph] = interpret(opened, kernels, "jax", jax.numpy.asarray)
+        with jax.ensure_compile_time_eval():  # a trace is in progress: the constants must outlive it
+            found = _bodies[graph] = interpret(opened, kernels, "jax", jax.numpy.asarray)
     return found
