@@ -1,9 +1,12 @@
 """What only the TensorFlow backend does: clusters for XLA, state in resource variables, memory of other libraries."""
 
+import functools
+
 import numpy as np
 import pytest
 
 import amalthea as am
+from amalthea import layers as L
 from amalthea.backends.tensorflow.clusters import parts_of
 from amalthea.backends.tensorflow.program import Program
 from amalthea.backends.tensorflow.state import Cell
@@ -187,3 +190,75 @@ def test_the_error_function_at_infinity_in_float64():
     x = np.array([-np.inf, -7.0, 0.5, 6.5, np.inf, np.nan])
     for run in (am.ops.erf, am.function(am.ops.erf)):
         np.testing.assert_allclose(run(x).numpy(), [-1, -1, 0.5204998778130465, 1, 1, np.nan], rtol=1e-15)
+
+
+BATCHES = [(6, 5), (3, 4, 5), (2, 3, 4, 5), (1, 5), (2, 2, 2, 2, 5), (0, 5), (0, 3, 4, 5)]
+
+
+def batch_arguments(shape, axis, dtype="float32"):
+    """x, scale, offset and what is known of the gradients of the three results."""
+    n = (shape[axis],)
+    sizes = (shape, n, n, shape, n, n)
+    return [(rng.normal(size=size) * 2 + 1).astype(dtype) for size in sizes]
+
+
+def batch_and_gradients(x, scale, offset, g, g_mean, g_variance, **attrs):
+    forward, backward = registry["batch_normalization_training"], registry["batch_normalization_gradient"]
+    zeros = am.ops.zeros_like(g_mean)
+    return [
+        *forward(x, scale, offset, **attrs),
+        *backward(g, zeros, zeros, x, scale, **attrs),
+        *forward(x, **attrs),
+        *backward(g, g_mean, g_variance, x, **attrs),
+    ]
+
+
+def assert_like_numpy(run, arguments, rtol, atol):
+    with am.backend_scope("numpy"):
+        want = run(*map(am.Tensor, arguments))
+    for way in (run, am.function(run), am.function(run, jit_compile=True)):
+        for found, wanted in zip(way(*map(am.Tensor, arguments)), want, strict=True):
+            assert found.dtype == wanted.dtype and found.shape == wanted.shape
+            pair = [t.numpy().astype("float64") for t in (found, wanted)]
+            np.testing.assert_allclose(*pair, rtol=rtol, atol=atol)
+
+
+@pytest.mark.parametrize("shape", BATCHES)
+@pytest.mark.parametrize(
+    ("axis", "epsilon", "dtype"),
+    [(-1, 1e-3, "float32"), (0, 0.1, "float32"), (1, 1e-6, "float32"), (1, 1e-3, "float32"), (-1, 1e-3, "float64")],
+)
+def test_batch_normalization_and_its_gradients(shape, axis, epsilon, dtype):
+    run = functools.partial(batch_and_gradients, axis=axis, epsilon=epsilon)
+    tolerance = 1e-9 if dtype == "float64" else 2e-3 if epsilon < 1e-5 else 3e-5
+    assert_like_numpy(run, batch_arguments(shape, axis, dtype), tolerance, tolerance)
+
+
+def test_batch_normalization_in_half_precision_and_of_integers():
+    halves = batch_arguments((4, 3, 5), -1, "float16")
+    assert_like_numpy(batch_and_gradients, halves, 2e-2, 2e-2)
+    whole = [rng.integers(0, 9, (4, 5)), *batch_arguments((4, 5), -1)[1:]]
+    assert_like_numpy(batch_and_gradients, whole, 3e-5, 3e-5)
+
+
+@pytest.mark.parametrize("special", [np.nan, np.inf, -np.inf])
+def test_a_number_that_is_none_spoils_its_channel_only(special):
+    arguments = batch_arguments((3, 4, 2, 5), -1)
+    arguments[0][0, 1, 1, 2] = special
+    arguments[3][2, 0, 0, 4] = special
+    assert_like_numpy(batch_and_gradients, arguments, 3e-5, 3e-5)
+
+
+def test_batch_normalization_is_one_call_forwards_and_one_backwards():
+    model = am.Sequential([L.Input((6, 6, 3)), L.Conv2D(4, 3), L.BatchNormalization(), L.Flatten(), L.Dense(1)])
+
+    def step(x):
+        with am.GradientTape() as tape:
+            loss = am.ops.sum(model(x, training=True) ** 2)
+        return tape.gradient(loss, model.trainable_variables)
+
+    graph = am.trace(step, am.TensorSpec((4, 6, 6, 3))).expand("primitive", keep=kept_ops())
+    program = Program(graph, active.backend.bare_kernels, None)
+    types = [operation.type for operation in program._function.graph.get_operations()]
+    assert types.count("FusedBatchNormV3") == types.count("FusedBatchNormGradV3") == 1
+    assert "Mean" not in types  # the statistics have no gradients

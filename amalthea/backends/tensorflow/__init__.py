@@ -36,7 +36,7 @@ class TensorFlowBackend:
     array_type = type(tf.zeros(()))
     state_types: tuple[type, ...] = (Cell,)
     large = None
-    composites: tuple[str, ...] = ()
+    composites = ("batch_normalization_gradient", "batch_normalization_training")
 
     def __init__(self) -> None:
         self.bare_kernels: dict[str, Callable[..., Any]] = {}
