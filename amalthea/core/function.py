@@ -159,8 +159,9 @@ class Function:
             )
         tensors: list[Tensor] = []
         template = _template((args, kwargs), tensors)
-        if any(isinstance(t, KerasTensor) for t in tensors):
-            return self.python_function(*args, **kwargs)
+        for tensor in tensors:
+            if isinstance(tensor, KerasTensor):
+                return self.python_function(*args, **kwargs)
         self._check_signature(tensors)
         compiled = self._find(template, tensors)
         if context.tapes and len(context.tapes) == 1 and not context.tapes[0]._persistent:

@@ -95,21 +95,23 @@ class Lending:
             while (lent := self._lent()) is not None:
                 lent.wait()
             self.arrays = [variable._tensor._array for variable in self.variables]
+            kind = active.array_type
             try:
-                for place in self.updated:
-                    self._take(place)
-                for place in {*range(len(self.arrays))} - {*self.owned}:
-                    self.arrays[place] = array_of(self.variables[place]._tensor)
+                if _PRIVATE is not None:
+                    kinds, lendable = (kind, *active.backend.state_types), active.backend.lendable
+                    for place in self.updated:
+                        if type(self.arrays[place]) in kinds and lendable(self.arrays[place]):
+                            self._take(place)
+                for place, array in enumerate(self.arrays):
+                    if type(array) is not kind and place not in self.owned:
+                        self.arrays[place] = array_of(self.variables[place]._tensor)
             except BaseException:  # interrupted
                 self._give_back()
                 raise
         return self
 
     def _take(self, place: int) -> None:
-        """Lend a variable's array if it is whole and nobody else holds it."""
-        own = type(self.arrays[place]) in (active.array_type, *active.backend.state_types)
-        if _PRIVATE is None or not own or not active.backend.lendable(self.arrays[place]):
-            return
+        """Lend a variable's array if nobody else holds it."""
         variable = self.variables[place]
         loan, tensor, counts = _lend(self, variable, self.arrays, place)
         if counts == _PRIVATE:
@@ -119,7 +121,11 @@ class Lending:
             variable._tensor = tensor
 
     def _lent(self) -> Loan | None:
-        return next((v._tensor for v in self.variables if type(v._tensor) is Loan), None)
+        for variable in self.variables:
+            loan = variable._tensor
+            if type(loan) is Loan:
+                return loan
+        return None
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
