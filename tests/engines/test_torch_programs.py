@@ -478,3 +478,20 @@ def test_composites_with_kernels_op_by_op_tell_arguments_apart():
             np.testing.assert_allclose(
                 *(t.numpy().astype("float32") for t in (made, wanted)), rtol=tolerance, atol=tolerance
             )
+
+
+@pytest.mark.parametrize("kernel_first", [True, False])
+def test_gradients_of_a_convolution_in_either_order(kernel_first):
+    @am.function
+    def gradients(x, k):
+        with am.GradientTape(persistent=True) as tape:
+            tape.watch([x, k])
+            loss = am.ops.sum(am.ops.conv(x, k) ** 2)
+        for_both = [k, x] if kernel_first else [x, k]
+        return [tape.gradient(loss, t) for t in for_both]
+
+    x, k = rng.normal(size=(2, 6, 5, 3)).astype("float32"), rng.normal(size=(3, 2, 3, 4)).astype("float32")
+    found = [g.numpy() for g in gradients(x, k)]
+    with am.backend_scope("numpy"):
+        for got, want in zip(found, gradients(x, k), strict=True):
+            np.testing.assert_allclose(got, want.numpy(), rtol=2e-4, atol=1e-4)

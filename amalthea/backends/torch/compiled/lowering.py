@@ -59,7 +59,7 @@ class Lowering:
     Attributes:
         place: the number of each node.
         users: by value the nodes that take it.
-        inner: makes a function of a graph inside a node, see `program.written`.
+        inner: makes a function of a graph inside a node, see `program.Writer`.
     """
 
     inner: Callable[[Graph, dict[Value, Value]], tuple[set[Value], Callable[..., list[Any]]]]
@@ -86,6 +86,8 @@ class Lowering:
                 found.append(call)
                 needed.update(call.inputs)
                 self._done.update(call.made)
+        for value in needed - self._done:
+            assert value.node not in self.place, f"no rule has made {value.node}, which other calls take"
         found.reverse()
         return found
 

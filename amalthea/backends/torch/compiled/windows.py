@@ -34,11 +34,12 @@ def with_bias(lowering: Lowering, node: Node) -> Sequence[Call] | None:
 
 @rule("conv_kernel_gradient")
 def kernel_gradient(lowering: Lowering, node: Node) -> Sequence[Call] | None:
-    """Left to the call for the input's gradient, if there is one."""
+    """Left to the call for the input's gradient, if one stands earlier."""
     x, y = node.inputs
     for other in lowering.users[y]:
         if (
             other.op.name == "conv_input_gradient"
+            and lowering.place[other] < lowering.place[node]
             and _convolves(y)
             and other.inputs[0] is y
             and other.inputs[1].spec == node.outputs[0].spec
