@@ -262,3 +262,62 @@ def test_batch_normalization_is_one_call_forwards_and_one_backwards():
     types = [operation.type for operation in program._function.graph.get_operations()]
     assert types.count("FusedBatchNormV3") == types.count("FusedBatchNormGradV3") == 1
     assert "Mean" not in types  # the statistics have no gradients
+
+
+def test_an_index_out_of_range_in_a_program_is_an_error_and_variables_stay():
+    table = am.Variable(rng.normal(size=(4, 3)).astype("float32"))
+    rows = table.numpy().copy()
+
+    @am.function
+    def step(i):
+        taken = am.ops.take(table, i, axis=0)
+        table.assign(am.ops.scatter_update(table, am.ops.expand_dims(i, -1), -taken))
+        return am.ops.sum(taken)
+
+    for bad in ([1, 4], [-5, 0]):
+        with pytest.raises(
+            am.ArgumentError, match=r"\[step\]: TensorFlow refuses .*index out of range.* Fix: "
+        ) as told:
+            step(np.array(bad, "int32"))
+        assert "{{" not in str(told.value) and "[0, 4)" in str(told.value)
+        np.testing.assert_array_equal(table.numpy(), rows)
+    step(np.array([1, -1], "int32"))
+    np.testing.assert_array_equal(table.numpy(), rows * np.array([[1], [-1], [1], [-1]], "float32"))
+
+
+def test_xla_and_jax_read_the_end_for_an_index_out_of_range_and_drop_what_would_be_written():
+    def both(x, i):
+        return am.ops.take(x, i, axis=0), am.ops.scatter_update(x, am.ops.expand_dims(i, -1), am.ops.zeros((2,)))
+
+    x, i = np.arange(1.0, 5.0, dtype="float32"), np.array([1, 6], "int32")
+    for engine in ("tensorflow", "jax"):
+        with am.backend_scope(engine):
+            taken, written = am.function(both, jit_compile=True)(x, i)
+        assert taken.tolist() == [2, 4] and written.tolist() == [1, 0, 3, 4]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16", "int32", "int8", "uint8", "bool"])
+@pytest.mark.parametrize("shape", [(3, 7), (), (0, 4)])
+def test_relu_of_every_dtype(shape, dtype):
+    x = am.ops.cast(am.Tensor(rng.normal(size=shape) * 9), dtype).numpy()
+    with am.backend_scope("numpy"):
+        want = am.ops.relu(x)
+    for run in (am.ops.relu, am.function(am.ops.relu)):
+        assert run(x).dtype == want.dtype
+        np.testing.assert_array_equal(run(x).numpy(), want.numpy())
+
+
+def test_relu_keeps_what_is_no_number_also_behind_products_and_convolutions():
+    x = np.array([np.nan, np.inf, -np.inf, -1, -0.0, 2], "float32")
+
+    def run(x):
+        with am.GradientTape() as tape:
+            tape.watch(x)
+            y = am.ops.relu(x)
+        column = am.ops.reshape(x, (-1, 1))
+        product = am.ops.relu(am.ops.matmul(column, am.ops.ones((1, 8))) + am.ops.ones((8,)))
+        kernel = am.ops.ones((1, 1, 8))
+        convolved = am.ops.relu(am.ops.conv(am.ops.reshape(x, (1, -1, 1)), kernel) + am.ops.ones((8,)))
+        return y, tape.gradient(y, x, output_gradients=am.ops.ones_like(x) * np.inf), product, convolved
+
+    assert_like_numpy(run, [x], 0, 0)

@@ -1,4 +1,4 @@
-"""TensorFlow kernels of composites that it has in one: softmax and its logarithm, over any axes."""
+"""TensorFlow kernels of composites that it has in one: relu, and softmax and its logarithm over any axes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from amalthea.backends.tensorflow import elementwise
 from amalthea.backends.tensorflow.types import in_float32, ints
 from amalthea.core import dtypes
 
@@ -34,7 +35,20 @@ def _over(function: Callable[..., Any]) -> Callable[..., Any]:
     return in_float32(run)
 
 
+def relu(x: Any) -> Any:
+    """max(x, 0); bools as int32.
+
+    In programs not by TensorFlow's op of that name: it would be fused with the product or convolution before it, and
+    what comes out of that has zeros in place of NaN.
+    """
+    if x.dtype.is_floating and tf.executing_eagerly():
+        return tf.raw_ops.Relu(features=x)
+    x = tf.cast(x, tf.int32) if x.dtype == tf.bool else x
+    return elementwise.KERNELS["maximum"](x, tf.zeros((), x.dtype))
+
+
 KERNELS: dict[str, Callable[..., Any]] = {
+    "relu": relu,
     "softmax": _over(tf.raw_ops.Softmax),
     "log_softmax": _over(tf.raw_ops.LogSoftmax),
 }

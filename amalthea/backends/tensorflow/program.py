@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ import tensorflow as tf
 from amalthea.backends.interpreter import interpret
 from amalthea.backends.tensorflow.clusters import Part, parts_of
 from amalthea.backends.tensorflow.state import Cell
+from amalthea.core.errors import ArgumentError
 from amalthea.core.graph import Graph
 from amalthea.core.loans import LENT
 from amalthea.core.node import Constant
@@ -37,6 +39,7 @@ class Program:
     """
 
     def __init__(self, graph: Graph, kernels: Kernels, jit_compile: bool | None) -> None:
+        self._name = graph.name
         parts = parts_of(graph) if jit_compile is None else [Part(graph, jit_compile)]
         inputs, outputs = graph.all_inputs, graph.all_outputs
         self.in_place = _in_place(graph, parts)
@@ -49,16 +52,28 @@ class Program:
 
     def __call__(self, arrays: Sequence[Any], owned: Collection[int] = ()) -> list[Any]:
         if not self.in_place:
-            return list(self._call(*arrays, *self._captured) or ())
+            return self._run(arrays)
         taken, cells = list(arrays), {}
         for out, place in self.in_place.items():
             array = taken[place]
             cells[out] = array if place in owned else Cell(array)
             taken[place] = cells[out].handle
-        results = list(self._call(*taken, *self._captured) or ())
+        results = self._run(taken)
         for out, cell in cells.items():  # in ascending order
             results.insert(out, cell)
         return results
+
+    def _run(self, arrays: Sequence[Any]) -> list[Any]:
+        try:
+            return list(self._call(*arrays, *self._captured) or ())
+        except tf.errors.InvalidArgumentError as error:
+            refused = re.sub(r"{{.*?}}", "", error.message.partition("\n")[0]).strip()
+        raise ArgumentError(
+            "TensorFlow refuses a value, such as an index out of range",
+            where=self._name,
+            received=refused,
+            fix="look at the indices that the program takes and computes",
+        )
 
 
 def _spec(value: Value, held: bool) -> tf.TensorSpec:
