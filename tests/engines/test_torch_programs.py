@@ -495,3 +495,56 @@ def test_gradients_of_a_convolution_in_either_order(kernel_first):
     with am.backend_scope("numpy"):
         for got, want in zip(found, gradients(x, k), strict=True):
             np.testing.assert_allclose(got, want.numpy(), rtol=2e-4, atol=1e-4)
+
+
+def test_of_two_operands_in_different_order_the_smaller_is_copied():
+    small, large = rng.normal(size=(3, 5, 2)).astype("float32"), rng.normal(size=(5, 3, 70)).astype("float32")
+    for x, y, subscripts in ((small, large, "abi,baj->ij"), (large, small, "abi,baj->ij")):
+        product = am.function(lambda x, y, subscripts=subscripts: am.ops.einsum(subscripts, x, y))
+        program = program_of(product, x, y)
+        (turned,) = [call.args[0] for call in program.calls if "permute" in str(call)]
+        assert tuple(turned.spec.sizes) == small.shape
+        np.testing.assert_allclose(product(x, y), np.einsum(subscripts, x, y), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("length", [0, 1, 7, 8, 64])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_matrix_that_a_loop_multiplies_transposed_is_turned_once_before(length, turned):
+    kernel = rng.normal(size=(5, 5)).astype("float32") * 0.3
+    xs = rng.normal(size=(length, 2, 5)).astype("float32")
+
+    @am.function
+    def run(kernel, xs):
+        def step(carry, x):
+            product = am.ops.matmul(carry, am.ops.transpose(kernel) if turned else kernel)
+            return am.ops.tanh(product + x), product
+
+        return am.ops.scan(step, am.ops.ones((2, 5)), xs)
+
+    copies = called(program_of(run, kernel, xs)).count("transposed_copy")
+    assert copies == (1 if turned and length >= 8 else 0)
+    carry, products = np.ones((2, 5), "float32"), np.zeros((length, 2, 5), "float32")
+    for i in range(length):
+        products[i] = carry @ (kernel.T if turned else kernel)
+        carry = np.tanh(products[i] + xs[i])
+    found = run(kernel, xs)
+    np.testing.assert_allclose(found[0], carry, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found[1], products, rtol=1e-4, atol=1e-5)
+
+
+def test_gradients_of_recurrent_layers_are_those_of_the_reference():
+    x = rng.normal(size=(3, 17, 4)).astype("float32")
+    layer = L.LSTM(6)
+    layer.build(x.shape)
+
+    def gradients(x):
+        with am.GradientTape() as tape:
+            tape.watch(x)
+            y = am.ops.sum(layer(x) ** 2)
+        return tape.gradient(y, [x, *layer.trainable_variables])
+
+    got = [g.numpy() for g in am.function(gradients)(am.ops.convert_to_tensor(x))]
+    with am.backend_scope("numpy"):
+        want = [g.numpy() for g in gradients(am.ops.convert_to_tensor(x))]
+    for a, b in zip(got, want, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)

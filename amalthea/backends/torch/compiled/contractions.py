@@ -72,6 +72,8 @@ def product(node: Node, bias: Value | None, result: Value) -> list[Call] | None:
     if bias is not None and (batch or out != rows + columns or not _is_bias(bias, node.outputs[0], len(columns))):
         return None
     sizes = dict(zip(x + y, shape(left) + shape(right), strict=True))
+    letters = max((left, x), (right, y), key=lambda operand: operand[0].spec.size)[1]
+    summed = "".join(a for a in letters if a in summed)  # if one has to be copied into this order, it is the smaller
     views = _Operands()
     groups = [batch] if batch else []
     left, right = (
@@ -96,6 +98,19 @@ def product(node: Node, bias: Value | None, result: Value) -> list[Call] | None:
     if order != out:
         calls.append(Call(torch.permute, last, tuple(order.index(a) for a in out), outputs=[result]))
     return calls
+
+
+def is_transposed(node: Node, value: Value) -> bool:
+    """Whether a node is a product of two matrices that takes this value, as one of them alone, transposed."""
+    parts = _parts(node.attrs["subscripts"]) if node.op.name == "contract" else None
+    if parts is None or not floating(*node.inputs) or node.inputs[0] is node.inputs[1]:
+        return False
+    x, y, out, batch, rows, columns, summed = parts
+    if batch or not len(rows) == len(columns) == len(summed) == 1:
+        return False
+    left, right = (x, y) if out == rows + columns else (y, x)
+    given = x if node.inputs[0] is value else y
+    return given[0] == summed if given == left else given[1] == summed
 
 
 def _is_bias(bias: Value, out: Value, axes: int) -> bool:
