@@ -17,9 +17,6 @@ import numpy as np
 from amalthea.backends.interpreter import interpret
 from amalthea.core.backend import missing_engine
 from amalthea.core.graph import Graph
-from amalthea.core.graph_text import inner_graphs
-from amalthea.core.node import Constant
-from amalthea.core.value import Value
 
 try:
     import jax
@@ -81,16 +78,13 @@ class JaxBackend:
         return self.devices()[0].partition(":")[0] != "cpu" or not has_convolutions(graph)
 
     def compile_eager(self, graph: Graph) -> Callable[[Sequence[Any]], list[Any]] | None:
-        """A jitted function, as JAX compiles each op in any case; None where an op looks at values first (`CHECKS`)."""
-        return None if self._refuses(graph) else self.compile(graph)
+        """A jitted function, as JAX compiles each op in any case, after a look at values that ops refuse (`CHECKS`).
 
-    def _refuses(self, graph: Graph) -> bool:
-        """Whether eager calls look at indices or powers that are computed in the graph, or in one inside it."""
-        return any(
-            (node.op.name in self._checks and _is_computed_integer(node.inputs[1]))
-            or any(map(self._refuses, inner_graphs(node.attrs)))
-            for node in graph.nodes
-        )
+        None where such values are computed in the graph.
+        """
+        from amalthea.backends.jax.program import guarded
+
+        return guarded(graph, self._checks, self.bare_kernels)
 
     def interpret(self, graph: Graph) -> Callable[[Sequence[Any]], list[Any]]:
         """A program that calls kernel after kernel."""
@@ -114,10 +108,6 @@ class JaxBackend:
 def _device(name: str) -> Any:
     kind, _, number = name.partition(":")
     return next(device for device in jax.devices(kind) if device.id == int(number))
-
-
-def _is_computed_integer(value: Value) -> bool:
-    return not isinstance(value, Constant) and not value.spec.dtype.is_floating
 
 
 BACKEND = JaxBackend()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import weakref
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Container, Sequence
 from typing import Any
 
 import jax
@@ -14,6 +15,7 @@ from amalthea.core.backend import named
 from amalthea.core.graph import Graph
 from amalthea.core.graph_text import inner_graphs
 from amalthea.core.loans import LENT
+from amalthea.core.node import Constant, Node
 
 Run = Callable[[Sequence[Any]], list[Any]]
 _bodies: weakref.WeakKeyDictionary[Graph, Run] = weakref.WeakKeyDictionary()
@@ -65,6 +67,54 @@ def compile_graph(graph: Graph, kernels: dict[str, Callable[..., Any]]) -> Run:
 
     run.in_place = in_place  # type: ignore[attr-defined]
     return run
+
+
+def guarded(graph: Graph, checks: dict[str, Callable[..., Any]], kernels: dict[str, Callable[..., Any]]) -> Run | None:
+    """The program of `compile_graph` after checks of indices and powers, which it cannot refuse while it runs.
+
+    Args:
+        graph: what to compute.
+        checks: by the names of ops; each takes what the op takes, and looks at the values of its second input.
+        kernels: by the names of ops.
+
+    Returns None where the graph, or one inside it, computes such values.
+    """
+    places = {value: i for i, value in enumerate(graph.all_inputs)}
+    looks: list[tuple[Callable[..., Any], list[Any], int]] = []
+    for node in graph.nodes:
+        if any(_looks_inside(inner, checks) for inner in inner_graphs(node.attrs)):
+            return None
+        if _looks(node, checks):
+            if node.inputs[1] not in places:
+                return None
+            shapes = [jax.ShapeDtypeStruct(v.spec.sizes, v.spec.dtype.as_numpy_dtype) for v in node.inputs]
+            looks.append((functools.partial(checks[node.op.name], **node.attrs), shapes, places[node.inputs[1]]))
+    program = compile_graph(graph, kernels)
+    if not looks:
+        return program
+
+    def run(arrays: Sequence[Any]) -> list[Any]:
+        for check, (first, _, *others), place in looks:
+            check(first, arrays[place], *others)
+        return program(arrays)
+
+    return run
+
+
+def _looks(node: Node, checks: Container[str]) -> bool:
+    """Whether an eager call of the op looks at values that are not known yet."""
+    return (
+        node.op.name in checks
+        and not isinstance(node.inputs[1], Constant)
+        and not node.inputs[1].spec.dtype.is_floating
+    )
+
+
+def _looks_inside(graph: Graph, checks: Container[str]) -> bool:
+    return any(
+        _looks(node, checks) or any(_looks_inside(inner, checks) for inner in inner_graphs(node.attrs))
+        for node in graph.nodes
+    )
 
 
 def _updates(graph: Graph) -> dict[int, int]:
