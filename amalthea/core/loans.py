@@ -5,7 +5,8 @@ time to fetch it. It may do so only if nobody else holds that memory: tensors do
 references to the variable's tensor and array are counted, and an array that somebody else refers to (a tensor that was
 read, a NumPy view, another variable) is left to them; the program copies it.
 
-While the program works the variable holds a `Loan`; another Python thread that reads it waits for the new value.
+While the program works the variable holds a `Loan`; another Python thread that reads it waits for the new value. The
+thread that runs the program cannot: what it runs meanwhile, a handler of signals or a finalizer, gets an error.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from types import TracebackType
 from typing import Any
 
 from amalthea.core.backend import active
+from amalthea.core.errors import fail
 from amalthea.core.tensor import array_of, wrap
 
 LENT = 1 << 12
@@ -49,11 +51,21 @@ class Loan:
         self.thread = threading.current_thread()
 
     def wait(self) -> None:
-        """Return when the variable holds a tensor again."""
+        """Return when the variable holds a tensor again; RuntimeError where that would be never."""
         with _lock:
             while self.variable._tensor is self:
-                # The borrower itself comes here only if it was interrupted before it could give the array back.
-                if self.thread is threading.current_thread() or not self.thread.is_alive():
+                own = self.thread is threading.current_thread()
+                if own and self.lending.results is None and _in_use(self.lending):
+                    fail(
+                        RuntimeError,
+                        f"variable '{self.variable.path}' is read or assigned while a program of the same thread "
+                        "computes its new value",
+                        where="Variable",
+                        fix="let the handler of the signal, or the finalizer, only set a flag, and look at the flag "
+                        "after the step, in a callback for example",
+                    )
+                # Else the borrower was interrupted before it could give the array back.
+                if own or not self.thread.is_alive():
                     self.give_back()
                 else:
                     _returned.wait(0.1)
@@ -63,6 +75,17 @@ class Loan:
         if self.variable._tensor is self:
             self.variable._tensor = wrap(self.lending.array(self.place))
             self.lending = None
+
+
+def _in_use(lending: Lending) -> bool:
+    """Whether this thread is inside of the code that lends: one of the callers here works with the lending."""
+    frame: Any = sys._getframe(2)
+    while frame is not None:
+        own = frame.f_globals.get("__package__") == __package__
+        if own and any(value is lending for value in list(frame.f_locals.values())):
+            return True
+        frame = frame.f_back
+    return False
 
 
 class Lending:

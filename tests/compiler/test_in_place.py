@@ -280,6 +280,30 @@ def test_a_value_that_was_never_given_back_is_found(state):
     np.testing.assert_allclose(state.numpy(), before * np.float32(0.5) + normal(2), rtol=1e-6)
 
 
+def test_what_interrupts_a_program_in_its_own_thread_cannot_read_what_is_overwritten(state):
+    step = stepper(state)
+    ((compiled,),) = step._compiled.values()
+    program, met = compiled.program, []
+
+    def handler(*_):
+        try:
+            state.numpy()
+        except RuntimeError as error:
+            met.append(str(error))
+
+    def interrupted(*args):
+        handler()
+        results = program(*args)
+        handler()
+        return results
+
+    compiled.program = interrupted
+    before = state.numpy()
+    step(normal(2))
+    assert len(met) == 2 and all("of the same thread" in text and "Fix: let the handler" in text for text in met)
+    np.testing.assert_allclose(state.numpy(), before * np.float32(0.5) + normal(2), rtol=1e-6)
+
+
 def test_a_program_called_by_itself_keeps_its_inputs(state):
     graph = am.trace(lambda x: (state.assign(state * 0.5 + x), None)[1], normal(1), level="op").expand("primitive")
     program = Program(graph, BACKEND.bare_kernels)

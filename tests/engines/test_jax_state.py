@@ -158,6 +158,30 @@ def test_ctrl_c_in_the_middle_of_steps_loses_no_state(state):
     assert counter.numpy() == was + 1
 
 
+def test_a_handler_of_signals_that_reads_the_state_of_a_running_step_is_refused_and_loses_nothing(state):
+    step = stepper(state)
+    met, want, steps = [], state.numpy(), 0
+
+    def handler(*_):
+        try:
+            state.numpy()
+        except RuntimeError as error:
+            met.append(str(error))
+
+    before = signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.0007)
+    try:
+        while not met or steps < 300:
+            step(1.0)
+            steps += 1
+            want = want * np.float32(0.5) + 1
+            np.testing.assert_array_equal(state.numpy(), want)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert all("Fix: let the handler" in text for text in met)
+
+
 def test_two_threads_may_step_the_same_variables(state):
     other = am.Variable(np.zeros(SHAPE, "float32"))
 
