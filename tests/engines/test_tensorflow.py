@@ -285,6 +285,26 @@ def test_an_index_out_of_range_in_a_program_is_an_error_and_variables_stay():
     np.testing.assert_array_equal(table.numpy(), rows * np.array([[1], [-1], [1], [-1]], "float32"))
 
 
+@pytest.mark.parametrize("reduction", [None, "add", "max", "min", "mul"])
+@pytest.mark.parametrize("index", [[4, 0], [-5, 0], [1, 3], [1, -4], [-5, 7]])
+@pytest.mark.parametrize("depth", [1, 2])
+def test_scatters_out_of_range_are_refused_also_where_another_place_would_be_hit(index, depth, reduction):
+    x, where = np.ones((4, 3), "float32"), np.array([[1, 1], index], "int32")[:, :depth]
+    updates = np.full((2, *x.shape[depth:]), 2, "float32")
+
+    def run(x, i, u):
+        return registry["scatter_update"](x, i, u, reduction=reduction)
+
+    if depth == 1 and index[0] == 1:  # in range
+        with am.backend_scope("numpy"):
+            want = run(*map(am.Tensor, (x, where, updates)))
+        np.testing.assert_array_equal(am.function(run)(x, where, updates).numpy(), want.numpy())
+        return
+    for way in (run, am.function(run)):
+        with pytest.raises(am.ArgumentError, match="out of range"):
+            way(*map(am.ops.convert_to_tensor, (x, where, updates)))
+
+
 def test_xla_and_jax_read_the_end_for_an_index_out_of_range_and_drop_what_would_be_written():
     def both(x, i):
         return am.ops.take(x, i, axis=0), am.ops.scatter_update(x, am.ops.expand_dims(i, -1), am.ops.zeros((2,)))

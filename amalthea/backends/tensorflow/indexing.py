@@ -15,10 +15,14 @@ Ints = tuple[int, ...]
 
 
 def _positive(indices: Any, size: int, where: str, axis: int) -> Any:
-    """int64 indices that count from the start; ArgumentError where one is out of range (looked for eagerly only)."""
+    """Indices that count from the start, int32 ones as they are and others in int64.
+
+    ArgumentError where one is out of range: looked for eagerly only, in programs TensorFlow's kernels do so.
+    """
     if hasattr(indices, "numpy") and tf.executing_eagerly():
         check_range(indices.numpy(), size, where, axis)
-    indices = tf.cast(indices, tf.int64)
+    if indices.dtype != tf.int32 or size > tf.int32.max:
+        indices = tf.cast(indices, tf.int64)
     return tf.where(indices < 0, indices + size, indices)
 
 
@@ -51,6 +55,25 @@ def dynamic_update_slice(x: Any, updates: Any, start_indices: Any) -> Any:
     return tf.cast(made, x.dtype)
 
 
+_PLACES: dict[str | None, Callable[..., Any]] = {
+    "add": tf.tensor_scatter_nd_add,
+    "max": tf.tensor_scatter_nd_max,
+    "min": tf.tensor_scatter_nd_min,
+}
+"""TensorFlow's scatters that combine; they refuse an index out of range."""
+
+
+def _flat_places(indices: Any, shape: Ints) -> Any:
+    """Indices (count, axes) as places in a flat array; one behind its end, which TensorFlow refuses, for any that is
+    out of range: of negative ones its segment ops leave out the updates."""
+    flat, inside = tf.zeros(indices.shape[:1], tf.int64), tf.ones(indices.shape[:1], tf.bool)
+    for axis, size in enumerate(shape):
+        place = tf.cast(_positive(indices[:, axis], size, "scatter_update", axis), tf.int64)
+        inside = inside & (place >= 0) & (place < size)
+        flat = flat * size + place
+    return tf.where(inside, flat, tf.constant(prod(shape), tf.int64))
+
+
 def scatter_update(inputs: Any, indices: Any, updates: Any, reduction: str | None) -> Any:
     """The inputs with updates[i] written to, or combined with, the element or slice at indices[i]."""
     shape, depth = tuple(inputs.shape), indices.shape[-1]
@@ -58,9 +81,10 @@ def scatter_update(inputs: Any, indices: Any, updates: Any, reduction: str | Non
     count, total = indices.shape[0], prod(shape[:depth])
     if not count or not prod(shape):
         return inputs
-    flat = tf.zeros((count,), tf.int64)
-    for axis, size in enumerate(shape[:depth]):
-        flat = flat * size + _positive(indices[:, axis], size, "scatter_update", axis)
+    if depth == 1 and reduction in _PLACES:
+        flat = _positive(tf.reshape(indices, (-1,)), total, "scatter_update", 0)
+    else:
+        flat = _flat_places(indices, shape[:depth])
     kind = tf.float32 if inputs.dtype in HALF else wide(inputs).dtype
     if inputs.dtype == tf.bool:
         kind = tf.int32
@@ -73,12 +97,7 @@ def scatter_update(inputs: Any, indices: Any, updates: Any, reduction: str | Non
     elif reduction == "mul":
         made = rows * tf.math.unsorted_segment_prod(updates, flat, total)
     else:
-        places = {
-            "add": tf.tensor_scatter_nd_add,
-            "max": tf.tensor_scatter_nd_max,
-            "min": tf.tensor_scatter_nd_min,
-        }
-        made = places[reduction](rows, flat[:, None], updates)
+        made = _PLACES[reduction](rows, flat[:, None], updates)
     return tf.cast(tf.reshape(made, shape), inputs.dtype)
 
 
