@@ -548,3 +548,36 @@ def test_gradients_of_recurrent_layers_are_those_of_the_reference():
         want = [g.numpy() for g in gradients(am.ops.convert_to_tensor(x))]
     for a, b in zip(got, want, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "overlapping",
+    [
+        lambda x: am.ops.extract_windows(am.ops.reshape(x, (1, -1, 1)), size=(2,), strides=(1,)),
+        lambda x: am.ops.broadcast_to(x, (3, 4)),
+        lambda x: am.ops.reshape(am.ops.broadcast_to(x, (3, 4)), (3, 2, 2)),
+        lambda x: am.ops.transpose(am.ops.broadcast_to(x, (3, 4))),
+        lambda x: am.ops.while_loop(lambda i, x: i < 1, lambda i, x: (i + 1, am.ops.broadcast_to(x[0], (4,))), (0, x))[
+            1
+        ],
+    ],
+)
+def test_values_whose_elements_share_memory_are_not_overwritten(overlapping):
+    x = np.arange(4.0)
+    wanted = np.asarray(overlapping(am.ops.convert_to_tensor(x + 1.0))) * 3.0
+    found = am.function(lambda x: overlapping(x + 1.0) * 3.0)(x)
+    np.testing.assert_array_equal(found.numpy(), wanted)
+
+
+def test_what_a_loop_passes_on_is_not_overwritten_after_it():
+    def run(x, y):
+        kept, made = am.ops.while_loop(lambda k, m: m[0] < 9, lambda k, m: (k, m * 2.0 + k), (y, x + 1.0))
+        return kept * 3.0, made, y
+
+    x = am.ops.convert_to_tensor(np.arange(4.0))
+    y = am.ops.convert_to_tensor(np.ones(4))
+    wanted = [np.asarray(t).copy() for t in run(x, y)]
+    found = am.function(run)(x, y)
+    np.testing.assert_array_equal(y.numpy(), np.ones(4))
+    for got, want in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(got.numpy(), want)

@@ -1,7 +1,8 @@
 """Where results stand: in memory that nobody needs any more, and the new value of a variable in that of the old one.
 
 Values that may share memory (a result and its views) form a group. A call may overwrite a value if its group was made
-by the program, or is a variable that is to be replaced by this result, and nothing of it is used later.
+by the program, or is a variable that is to be replaced by this result, and nothing of it is used later. A value whose
+own elements may share memory, as those of one that was broadcast or of windows that overlap, is never overwritten.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ IN_PLACE: dict[Callable[..., Any], Callable[..., Any]] = {
 """Functions that overwrite their first argument, by those that do not."""
 
 COMMUTATIVE = frozenset({torch.add, torch.mul})
+REARRANGING = frozenset({torch.t, torch.permute, torch.reshape, torch.narrow, torch.Tensor.to})
+"""Functions in whose results no two elements share memory, if none do in their first argument."""
 NEVER = 1 << 60
 
 
@@ -53,6 +56,7 @@ class Places:
         self._inputs = set(inputs)
         self._parent: dict[Value, Value] = {}
         self._made: set[Value] = set()
+        self._overlapping: set[Value] = set()
         self._last: dict[Value, int] = {}
         for i, call in enumerate(calls):
             for value in call.inputs:
@@ -96,15 +100,21 @@ class Places:
             for value in call.made:
                 self._group_last[value] = self._last.get(value, -1)
                 self._made.add(value)
-            if not call.fresh and not call.writes:
-                for value in call.made:
-                    for other in call.inputs:
-                        self._join(value, other)
+            if call.fresh:
+                continue
+            others = [value for value in call.inputs if value not in call.writes.values()]
+            for place, value in enumerate(call.outputs):
+                if value is None or place in call.writes:
+                    continue
+                for other in others:
+                    self._join(value, other)
+                if call.function not in REARRANGING or not self._overlapping.isdisjoint(others):
+                    self._overlapping.add(value)
 
     def _free(self, i: int, value: Value) -> bool:
         """Whether nothing of the value's group is used after call i, and the program made it."""
         root = self._root(value)
-        return root in self._made and self._group_last[root] <= i
+        return root in self._made and self._group_last[root] <= i and value not in self._overlapping
 
     def _replaces(self, i: int, value: Value, result: Value) -> bool:
         """Whether the result is the new value of the variable that the value is the old one of."""
