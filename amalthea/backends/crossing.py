@@ -95,3 +95,20 @@ def _compiled(graph: Graph, backend: Any) -> Program:
 def name_of(variable: Variable) -> str:
     """The name that a variable has in another framework: its path, where "." means something there."""
     return variable.path.replace(".", "_")
+
+
+def names_of(variables: Sequence[Variable]) -> list[str]:
+    """The names of a model's variables for a framework that finds them by name; ArgumentError if two are the same."""
+    found: dict[str, Variable] = {}
+    for variable in variables:
+        name = name_of(variable)
+        if name in found:
+            fail(
+                ArgumentError,
+                f"two variables of the model would both be named '{name}', and only one could be kept",
+                where="Model",
+                received=f"paths '{found[name].path}' and '{variable.path}'",
+                fix="give the layers that they belong to different names",
+            )
+        found[name] = variable
+    return list(found)

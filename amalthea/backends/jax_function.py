@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from amalthea.backends.crossing import Crossing, name_of
+from amalthea.backends.crossing import Crossing, names_of
 from amalthea.backends.jax import BACKEND
 from amalthea.core import tree
 from amalthea.core.variable import Variable
@@ -25,7 +25,7 @@ def pure_function(call: Callable[..., Any], variables: Sequence[Variable]) -> tu
     and differentiated once in reverse with respect to parameters and inputs.
     """
     variables = list(variables)
-    names = [name_of(variable) for variable in variables]
+    names = names_of(variables)
     known: dict[Any, Any] = {}
 
     def function(parameters: Parameters, *inputs: Any, training: bool = False) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from amalthea.backends.crossing import Crossing, name_of
+from amalthea.backends.crossing import Crossing, names_of
 from amalthea.backends.torch import BACKEND
 from amalthea.core import tree
 from amalthea.core.variable import Variable
@@ -27,12 +27,12 @@ class Module(torch.nn.Module):
     def __init__(self, call: Callable[..., Any], variables: Sequence[Variable]) -> None:
         super().__init__()
         self._source = _Source(call, variables)
-        for variable in variables:
+        for name, variable in zip(self._source.names, self._source.variables, strict=True):
             value = BACKEND.to_array(variable.numpy())
             if variable.trainable:
-                self.register_parameter(name_of(variable), torch.nn.Parameter(value))
+                self.register_parameter(name, torch.nn.Parameter(value))
             else:
-                self.register_buffer(name_of(variable), value)
+                self.register_buffer(name, value)
 
     def forward(self, *inputs: Any) -> Any:
         """The outputs, in the model's structure."""
@@ -54,7 +54,7 @@ class _Source:
 
     def __init__(self, call: Callable[..., Any], variables: Sequence[Variable]) -> None:
         self.call, self.variables = call, list(variables)
-        self.names = [name_of(variable) for variable in variables]
+        self.names = names_of(self.variables)
         self._crossings: dict[Any, Crossing] = {}
 
     def __deepcopy__(self, memo: Any) -> _Source:

@@ -20,7 +20,7 @@ class CrossingOver:
         weights back. Inputs are tensors of the shapes that the model takes; gradients are the model's own.
 
         Raises:
-            ValueError: if the model is not built.
+            ValueError: if the model is not built, or two of its variables have the same path.
             ImportError: if PyTorch is not installed.
 
         >>> import torch
@@ -42,7 +42,7 @@ class CrossingOver:
             states of random numbers). `parameters` is a dict from the variables' paths to `jax.Array`s.
 
         Raises:
-            ValueError: if the model is not built.
+            ValueError: if the model is not built, or two of its variables have the same path.
             ImportError: if JAX is not installed.
 
         >>> import jax
@@ -100,10 +100,11 @@ def from_torch_state(model: Any, module: Any) -> None:
     >>> module = model.to_torch()
     >>> am.from_torch_state(model, module)
     """
+    from amalthea.backends.crossing import names_of
     from amalthea.backends.torch_module import read_state
 
     values = read_state(module)
-    names = {v.path.replace(".", "_"): v for v in model.variables}
+    names = dict(zip(names_of(model.variables), model.variables, strict=True))
     wrong = sorted({*names} ^ {*values}) or [n for n, v in names.items() if tuple(v.shape) != values[n].shape]
     if wrong:
         fail(

@@ -40,6 +40,32 @@ def close(got, want):
     np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
 
 
+class Twins(am.Model):
+    """Two layers with names that are the same where "." is none."""
+
+    def __init__(self, first, second):
+        super().__init__()
+        self.a, self.b = L.Dense(3, name=first), L.Dense(3, name=second)
+
+    def call(self, x):
+        return self.a(x) + 2.0 * self.b(x)
+
+
+@pytest.mark.parametrize(("first", "second"), [("d", "d"), ("d.e", "d_e")])
+@pytest.mark.parametrize("cross", ["to_torch", "to_jax"])
+def test_variables_whose_names_are_the_same_are_refused_where_one_would_be_lost(cross, first, second):
+    model = Twins(first, second)
+    model(np.ones((2, 4), "float32"))
+    with pytest.raises(ValueError, match=rf"both be named.*/{first}/kernel' and '.*/{second}/kernel'.*Fix: give"):
+        getattr(model, cross)()
+
+
+def test_tensorflow_keeps_variables_with_the_same_name_apart():
+    model, x = Twins("d", "d"), rng.normal(size=(2, 4)).astype("float32")
+    want = model(x).numpy()
+    close(model.to_tensorflow()(x), want)
+
+
 def test_a_torch_module_trains_with_torchs_optimizers_and_gives_its_weights_back():
     import torch
 
