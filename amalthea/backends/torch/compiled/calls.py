@@ -23,8 +23,11 @@ class Call:
         outputs: the values made; several stand for a tuple, of which None is left out.
         fresh: whether the results share no memory with anything else.
         packed: whether the function returns a tuple also where there is one output.
+        refuses: whether it may raise an exception because of the numbers it gets.
         writes: by place among `outputs`, the value in whose memory the result stands: the call overwrites it.
     """
+
+    refuses = False
 
     def __init__(
         self,

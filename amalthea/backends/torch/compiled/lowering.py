@@ -15,6 +15,7 @@ import torch
 
 from amalthea.backends.torch.compiled.calls import Call
 from amalthea.compiler.passes.rewriting import count_uses
+from amalthea.core import tree
 from amalthea.core.backend import fail_without_kernel
 from amalthea.core.graph import Graph
 from amalthea.core.node import Constant, Node
@@ -82,7 +83,9 @@ class Lowering:
         for node in reversed(self.graph.nodes):
             if node not in self._given and all(v not in needed or v in self._done for v in node.outputs):
                 continue
+            refuses = may_refuse(node)
             for call in reversed(self._lower(node)):
+                call.refuses = refuses
                 found.append(call)
                 needed.update(call.inputs)
                 self._done.update(call.made)
@@ -136,6 +139,16 @@ class Lowering:
         """A further result of a node that stands earlier, whose own rule finds the value by `given`."""
         found: Value = self._given.setdefault(node, {}).setdefault(name, temporary(like))
         return found
+
+
+REFUSING = frozenset({"gather", "scatter_update", "power"})
+"""Ops whose kernels look at values and may refuse them."""
+
+
+def may_refuse(node: Node) -> bool:
+    """Whether the node's kernel, or one in a graph inside, may refuse values."""
+    parts = [part for part in tree.flatten(node.attrs) if isinstance(part, Graph)]
+    return node.op.name in REFUSING or any(may_refuse(inner) for part in parts for inner in part.nodes)
 
 
 PACKED = frozenset({"branch", "scan_loop", "loop"})

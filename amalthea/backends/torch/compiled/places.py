@@ -3,6 +3,8 @@
 Values that may share memory (a result and its views) form a group. A call may overwrite a value if its group was made
 by the program, or is a variable that is to be replaced by this result, and nothing of it is used later. A value whose
 own elements may share memory, as those of one that was broadcast or of windows that overlap, is never overwritten.
+
+Variables are overwritten after the last call that may refuse its numbers: they keep their values where one does.
 """
 
 from __future__ import annotations
@@ -57,6 +59,8 @@ class Places:
         self._parent: dict[Value, Value] = {}
         self._made: set[Value] = set()
         self._overlapping: set[Value] = set()
+        calls = checks_first(calls, updates)
+        self._settled = max((i for i, call in enumerate(calls) if call.refuses), default=-1)
         self._last: dict[Value, int] = {}
         for i, call in enumerate(calls):
             for value in call.inputs:
@@ -103,13 +107,13 @@ class Places:
             if call.fresh:
                 continue
             others = [value for value in call.inputs if value not in call.writes.values()]
-            for place, value in enumerate(call.outputs):
-                if value is None or place in call.writes:
+            for place, result in enumerate(call.outputs):
+                if result is None or place in call.writes:
                     continue
                 for other in others:
-                    self._join(value, other)
+                    self._join(result, other)
                 if call.function not in REARRANGING or not self._overlapping.isdisjoint(others):
-                    self._overlapping.add(value)
+                    self._overlapping.add(result)
 
     def _free(self, i: int, value: Value) -> bool:
         """Whether nothing of the value's group is used after call i, and the program made it."""
@@ -118,7 +122,7 @@ class Places:
 
     def _replaces(self, i: int, value: Value, result: Value) -> bool:
         """Whether the result is the new value of the variable that the value is the old one of."""
-        if self.updates.get(result) is not value or value in self.replaced:
+        if self.updates.get(result) is not value or value in self.replaced or i < self._settled:
             return False
         return self._group_last[self._root(value)] <= i and self._root(value) is value
 
@@ -169,6 +173,21 @@ class Places:
             self._made.add(copy)
             self._take(copy, result)
         return [*copies, call]
+
+
+def checks_first(calls: Sequence[Call], updates: Mapping[Value, Value]) -> Sequence[Call]:
+    """The calls, those that may refuse their numbers (and what these need) before the first new value of a variable."""
+    first = next((i for i, call in enumerate(calls) if any(value in updates for value in call.made)), len(calls))
+    needed: set[Value] = set()
+    early: list[Call] = []
+    late: list[Call] = []
+    for call in reversed(calls[first:]):
+        if call.refuses or not needed.isdisjoint(call.made):
+            needed.update(call.inputs)
+            early.append(call)
+        else:
+            late.append(call)
+    return [*calls[:first], *reversed(early), *reversed(late)]
 
 
 def _replaced(arg: Any, old: Value, new: Value) -> Any:
