@@ -7,7 +7,7 @@ from typing import Any
 
 from amalthea.core import dtypes
 from amalthea.core.backend import active
-from amalthea.core.context import is_tracing
+from amalthea.core.context import context, is_tracing
 from amalthea.core.errors import TraceError, fail
 from amalthea.core.registry import registry
 from amalthea.core.tensor import KerasTensor, Tensor, as_tensor
@@ -44,7 +44,7 @@ _constants: dict[Any, Tensor] = {}
 
 def constant(number: bool | int | float, dtype: dtypes.DType) -> Tensor:
     """The Tensor of a Python number; those used often are kept, which saves most of the cost of `x * 2`."""
-    key = (number or repr(number), dtype, active.backend)  # 0.0 and -0.0 would be equal keys
+    key = (number or repr(number), dtype, active.backend, context.device)  # 0.0 and -0.0 would be equal keys
     found = _constants.get(key)
     if found is None:
         if len(_constants) >= KEPT:

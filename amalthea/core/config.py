@@ -8,6 +8,7 @@ import pathlib
 from typing import Any
 
 from amalthea.core import dtypes
+from amalthea.core.context import context
 from amalthea.core.errors import ArgumentError, fail
 
 _settings: dict[str, Any] = {
@@ -179,9 +180,12 @@ def _truth(where: str, value: Any) -> bool:
 
 
 def code_settings() -> tuple[Any, ...]:
-    """The settings that decide what is traced and what code is generated: part of the key of everything compiled."""
+    """The settings that decide what is traced and what code is generated: part of the key of everything compiled.
+
+    The device is among them: a function may ask for it, and constants of programs lie there.
+    """
     s = _settings
-    return s["fast_math"], s["autotune"], s["epsilon"], s["image_data_format"]
+    return s["fast_math"], s["autotune"], s["epsilon"], s["image_data_format"], context.device
 
 
 def preferred_backend() -> str | None:

@@ -82,17 +82,18 @@ class _Compiled:
 
 
 class _Taped:
-    """A graph's two halves, for a tape; its gradient may be asked for on another backend than its outputs."""
+    """A graph's two halves, for a tape; its gradient may be asked for on another backend or device than its outputs."""
 
     def __init__(self, graph: Graph, jit_compile: bool | None) -> None:
         self.split, self.jit_compile = linearize(graph), jit_compile
         self.forward = _Compiled(self.split.forward, jit_compile)
-        self._backward: dict[str, _Compiled] = {}
+        self._backward: dict[Any, _Compiled] = {}
 
     def backward(self) -> _Compiled:
-        found = self._backward.get(active.backend.name)
+        key = active.backend.name, config.code_settings()
+        found = self._backward.get(key)
         if found is None:
-            found = self._backward[active.backend.name] = _Compiled(self.split.backward, self.jit_compile)
+            found = self._backward[key] = _Compiled(self.split.backward, self.jit_compile)
         return found
 
 
@@ -341,7 +342,7 @@ def _difference(old: Any, new: Any) -> str:
     if old[4] != new[4]:
         return "a Python argument changed its value"
     if old[:3] != new[:3]:
-        return "the backend, the default dtype or a setting of the compiler changed"
+        return "the backend, the device, the default dtype or a setting of the compiler changed"
     return "a variable became trainable or was frozen"
 
 

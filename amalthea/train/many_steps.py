@@ -77,7 +77,8 @@ class ManySteps:
         # One loop serves arrays of the same form: the same containers and names around them, the same shapes, dtypes
         # and absent parts, and the same batches.
         arrays = tuple([None if x is None else (x.shape, x.dtype) for x in leaves])
-        key = (active.backend.name, config.floatx(), adapter.batch_size, tree.form(adapter.data), arrays)
+        surroundings = active.backend.name, config.code_settings(), config.floatx(), context.autocast
+        key = (surroundings, adapter.batch_size, tree.form(adapter.data), arrays)
         found = self._loops.get(key)
         if found is None or not found.current():
             first = to_batch(adapter.first(), adapter.where)

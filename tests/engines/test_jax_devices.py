@@ -28,6 +28,18 @@ CHECKS = {
             check(made[0].numpy().tolist() == [3, 3, 3] and made[2].numpy().tolist() == [2, 2, 2])
         check(double(made[0]).numpy().tolist() == [7, 7, 7])
     """,
+    "functions that ask for the device that they are traced for": """
+        second = lambda x: float(x.device == "cpu:1")
+        told = am.function(lambda x: x * 0.0 + second(x))
+        model = am.Sequential([am.layers.Input((3,)), am.layers.Dense(2)])
+        model.compile("sgd", lambda y, made: ops.mean(made) * 0.0 + second(made))
+        x = np.ones((24, 3), "float32")
+        for name, want in (("cpu:0", 0.0), ("cpu:1", 1.0), ("cpu:0", 0.0)):
+            with am.device(name):
+                check(told(np.float32(1)).item() == want)
+                check(model.fit(x, x[:, :2].copy(), batch_size=4, verbose=0).history["loss"] == [want])
+                check(devices([ops.sum(ops.ones((3,)) * 3.0)]) == {name})
+    """,
     "functions with loops, whose constants serve all devices": """
         weights = np.arange(3, dtype="float32")
         going, body = lambda i, y: i < 3, lambda i, y: (i + 1, y * 2 + weights)

@@ -213,3 +213,16 @@ def test_arrays_of_the_other_byte_order(dtype):
     (many, _), (single, _) = both_ways(classifier, x, Y.astype(">i4"), batch_size=8)
     with_native = both_ways(classifier, x.astype(x.dtype.newbyteorder("=")), Y, batch_size=8)[0][0]
     assert many == single == with_native
+
+
+def test_a_fit_uses_the_settings_of_now_and_not_those_of_the_fit_before():
+    model = am.Sequential([L.Input((6,)), L.Dense(2)])
+    model.compile("sgd", lambda y, made: ops.mean(made) * 0.0 + am.config.epsilon())
+    before = am.config.epsilon()
+    try:
+        for epsilon in (1e-3, 1e-2, 1e-3):
+            am.config.set_epsilon(epsilon)
+            history = model.fit(X, X[:, :2].copy(), batch_size=8, verbose=0).history
+            np.testing.assert_allclose(history["loss"], [epsilon], rtol=1e-5)
+    finally:
+        am.config.set_epsilon(before)
