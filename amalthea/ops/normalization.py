@@ -205,8 +205,22 @@ def _layer_gradient(
 ) -> Any:
     axes = normal_axes(tuple(axis) if isinstance(axis, (list, tuple)) else axis, len(x.shape))
     epsilon = config.epsilon() if epsilon is None else epsilon
-    found = _layer_normalization_gradient(g, x, *rest[:1], axis=axes, epsilon=epsilon, rms_scaling=rms_scaling)
-    return list(found[: 1 + len(rest)])
+    if all(tuple(v.shape) == tuple(x.shape[i] for i in axes) for v in rest):
+        found = _layer_normalization_gradient(g, x, *rest[:1], axis=axes, epsilon=epsilon, rms_scaling=rms_scaling)
+        return list(found[: 1 + len(rest)])
+    gamma, *beta = (_like_axes(v, axes, x) for v in rest)
+    g, plain = cast(g, _wide(x.dtype)), cast(x, _wide(x.dtype))
+    changes = _layer_normalization_gradient(g * gamma, plain, axis=axes, epsilon=epsilon, rms_scaling=rms_scaling)[0]
+    plain = _layer_normalization(plain, axis=axes, epsilon=epsilon, rms_scaling=rms_scaling)
+    sums = [_summed_as(of, v) for of, v in zip((g * plain, g), (gamma, *beta), strict=False)]
+    return [cast(changes, x.dtype), *(cast(reshape(of, v.shape), v.dtype) for of, v in zip(sums, rest, strict=True))]
+
+
+def _summed_as(g: Tensor, v: Tensor) -> Tensor:
+    """The sum of `g` along the axes where `v` is broadcast to its shape."""
+    first = len(g.shape) - len(v.shape)
+    axes = tuple(i for i, n in enumerate(g.shape) if i < first or v.shape[i - first] != n)
+    return reduce_sum(g, axis=axes) if axes else g
 
 
 @composite(

@@ -90,8 +90,11 @@ def _axes_of(x: Any, axis: Axes) -> list[int]:
 
 
 def _along(v: Any, axes: list[int], x: Any) -> Any:
-    """`v`, with one axis for each of `axes` (or for all of `x`), in a shape that broadcasts with `x`."""
-    return v if v.ndim == x.ndim else v.reshape([n if i in axes else 1 for i, n in enumerate(x.shape)])
+    """`v`, with one axis for each of `axes`, in a shape that broadcasts with `x`; in another one it does so itself."""
+    if v.ndim == x.ndim or v.ndim != len(axes):
+        return v
+    sizes = iter(v.shape)
+    return v.reshape([next(sizes) if i in axes else 1 for i in range(x.ndim)])
 
 
 def layer_normalization(
@@ -155,7 +158,7 @@ def layer_gradients(
         base = x * factor if rms_scaling else centred
         changes = scaled - centred * (scaled * base).mean(axes, keepdim=True)
         changes = changes if rms_scaling else changes - scaled.mean(axes, keepdim=True)
-        found = (changes * factor, (g * base).sum(kept) if kept else g * base, g.sum(kept) if kept else g)
+        found = (changes * factor, (g * base).sum(kept) if kept else g * base, g.sum(kept) if kept else g.clone())
     return found[0].to(kind), found[1].to(own), found[2].to(own)
 
 
@@ -195,7 +198,7 @@ def batch_statistics(x: Any, scale: Any, offset: Any, axis: int, epsilon: float)
         return _back(made, x, axis), mean, found[1] * ((count - 1) / count), factor
     axes, kind = [i for i in range(x.ndim) if i != axis % x.ndim], x.dtype
     wide = _wide(x)
-    variance, mean = torch.var_mean(wide, axes, correction=0, keepdim=True) if axes else (wide * 0, wide)
+    variance, mean = torch.var_mean(wide, axes, correction=0, keepdim=True) if axes else (wide * 0, wide.clone())
     factor = torch.rsqrt(variance + epsilon)
     made = (wide - mean) * factor
     made = made if scale is None else made * _along(scale, [axis % x.ndim], x)
@@ -244,7 +247,7 @@ def batch_gradients(
         changes = (scaled - scaled.mean(axes, keepdim=True) - centred * slope) * factor
         found = changes, (g * centred).sum(axes), g.sum(axes)
     else:
-        found = scaled * 0, g * centred, g
+        found = scaled * 0, g * centred, g.clone()
     return found[0].to(x.dtype), found[1].to(x.dtype), found[2].to(x.dtype)
 
 
