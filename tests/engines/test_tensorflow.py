@@ -59,6 +59,32 @@ def test_large_state_is_overwritten_where_it_lies_and_what_was_read_before_stays
         assert float(am.ops.sum(w)) == pytest.approx(w.numpy().sum(), rel=1e-5)
 
 
+@pytest.mark.parametrize("way", ["previous", "returned", "both"])
+def test_the_old_value_of_state_that_is_overwritten_may_be_an_output_too(way):
+    value = rng.normal(size=(600, 600)).astype("float32")
+    w, previous = am.Variable(value), am.Variable(np.zeros_like(value))
+
+    @am.function
+    def step(x):
+        old = w.value
+        if way != "returned":
+            previous.assign(w)
+        w.assign(am.ops.tanh(w) * 0.9 + am.ops.exp(-w * w) * 0.1 - x)
+        return old if way != "previous" else x
+
+    step(0.5)
+    for _ in range(3):
+        before = w.numpy()
+        found = step(0.5)
+        if way != "returned":
+            np.testing.assert_array_equal(previous.numpy(), before)
+        if way != "previous":
+            np.testing.assert_array_equal(found.numpy(), before)
+        want = np.tanh(before) * 0.9 + np.exp(-before * before) * 0.1 - 0.5
+        np.testing.assert_allclose(w.numpy(), want, rtol=1e-4, atol=1e-5)
+    assert type(w._tensor._array) is Cell
+
+
 def test_a_graph_is_cut_at_contractions_and_small_parts_are_left_to_tensorflow():
     def graph(size):
         def body(x):

@@ -109,15 +109,15 @@ def traceable(
     handles = set(written.values())
     calls = [_call(part, kernels, written) for part in parts]
     wanted = [value for value in graph.all_outputs if value not in written]
+    taken = {v for part in parts for v in part.graph.all_inputs if not _writes(part, v, written)}
+    read = [value for value in graph.all_inputs if value in handles and (value in taken or value in wanted)]
 
     def run(arrays: Sequence[Any]) -> list[Any]:
         env: dict[Value, Any] = dict(zip(graph.all_inputs, arrays, strict=True))
         held = {value: env.pop(value) for value in handles}
-        for part in parts:  # before anything is written
-            for value in part.graph.all_inputs:
-                if value in held and value not in env and not _writes(part, value, written):
-                    env[value] = _read(held[value], value)
-        done: list[Any] = []
+        # Before anything is written.
+        env.update({value: _read(held[value], value) for value in read})
+        done: list[Any] = [env[value] for value in read]
         for part, call in zip(parts, calls, strict=True):
             writes = [value for value in part.graph.all_inputs if _writes(part, value, written)]
             # A variable is overwritten where it lies if its readers are through.

@@ -1,4 +1,4 @@
-"""State in place on JAX: a step is given the buffers it replaces, and never those that somebody else holds."""
+"""State in place: a step is given the memory it replaces, and never what somebody else holds."""
 
 import signal
 import threading
@@ -8,14 +8,27 @@ import pytest
 
 import amalthea as am
 from amalthea import ops
+from amalthea.core.backend import active, to_numpy
+from amalthea.core.tensor import array_of
 
 SHAPE = (128, 64)  # large enough to be lent
 
 
-@pytest.fixture(autouse=True)
-def on_jax():
-    with am.backend_scope("jax"):
-        yield
+OPTIONS: dict[str, dict] = {
+    "jax": {},
+    "torch": {},
+    "tensorflow": {"jit_compile": True},  # of steps this small it would compile no part itself
+}
+
+
+@pytest.fixture(autouse=True, params=OPTIONS)
+def engine(request):
+    with am.backend_scope(request.param):
+        yield request.param
+
+
+def compiled(body):
+    return am.function(body, **OPTIONS[am.config.backend()])
 
 
 @pytest.fixture
@@ -26,29 +39,37 @@ def state():
 def stepper(*variables):
     def body(x):
         for variable in variables:
-            variable.assign(variable * 0.5 + x)
+            variable.assign_add(x)
 
-    step = am.function(body)
+    step = compiled(body)
     step(1.0)  # the first call compiles, and works on copies
     return step
 
 
 def address(variable):
-    return variable.value._array.unsafe_buffer_pointer()
+    array = array_of(variable.value)
+    if am.config.backend() == "tensorflow":
+        return np.asarray(array).ctypes.data
+    return array.data_ptr() if am.config.backend() == "torch" else array.unsafe_buffer_pointer()
+
+
+def values(held):
+    known = (active.array_type, *active.backend.state_types)
+    return np.array(to_numpy(held) if isinstance(held, known) else held)
 
 
 def test_the_new_value_lies_where_the_old_one_was(state):
     step = stepper(state)
-    before, at = state.numpy(), address(state)
+    at = address(state)
     for _ in range(3):
         step(1.0)
         assert address(state) == at
-    np.testing.assert_array_equal(state.numpy(), ((before * 0.5 + 1) * 0.5 + 1) * 0.5 + 1)
+    np.testing.assert_array_equal(state.numpy().ravel(), np.arange(state.size) + 4)
 
 
 HOLDERS = {
     "tensor": lambda v: v.value,
-    "jax_array": lambda v: v.value._array,
+    "engine_array": lambda v: v.value._array,
     "numpy_view": lambda v: np.asarray(v.value),
     "part_of_a_view": lambda v: np.asarray(v.value)[3:5],
     "dlpack": lambda v: np.from_dlpack(v.value),
@@ -58,7 +79,7 @@ HOLDERS = {
     "reshaped": lambda v: ops.reshape(v.value, SHAPE),
     "other_shape": lambda v: ops.reshape(v.value, (-1,)),
     "cast": lambda v: ops.cast(v.value, "float32"),
-    "tensor_of_it": lambda v: ops.convert_to_tensor(v.value._array),
+    "tensor_of_it": lambda v: ops.convert_to_tensor(array_of(v.value)),
 }
 
 
@@ -67,11 +88,11 @@ def test_what_somebody_holds_keeps_its_value(state, holder):
     step = stepper(state)
     for _ in range(2):
         held = HOLDERS[holder](state)
-        before, value = np.array(held), state.numpy()
+        before, value = values(held), state.numpy()
         step(1.0)
         step(1.0)
-        np.testing.assert_array_equal(np.array(held), before)
-        np.testing.assert_array_equal(state.numpy(), (value * 0.5 + 1) * 0.5 + 1)
+        np.testing.assert_array_equal(values(held), before)
+        np.testing.assert_array_equal(state.numpy(), value + 2)
 
 
 def test_two_variables_of_one_array_part(state):
@@ -81,14 +102,14 @@ def test_two_variables_of_one_array_part(state):
     value = state.numpy()
     step(1.0)
     step(1.0)
-    np.testing.assert_array_equal(state.numpy(), (value * 0.5 + 1) * 0.5 + 1)
+    np.testing.assert_array_equal(state.numpy(), value + 2)
     np.testing.assert_array_equal(other.numpy(), state.numpy())
 
 
 def test_variables_that_change_places(state):
     other = am.Variable(np.ones(SHAPE, "float32"))
 
-    @am.function
+    @compiled
     def swap():
         old = state.value
         state.assign(other)
@@ -105,7 +126,7 @@ def test_variables_that_change_places(state):
 
 
 def test_an_output_is_not_the_state_that_the_next_step_overwrites(state):
-    @am.function
+    @compiled
     def step():
         return state.assign_add(1.0).value
 
@@ -115,14 +136,12 @@ def test_an_output_is_not_the_state_that_the_next_step_overwrites(state):
 
 
 def test_a_program_that_fails_leaves_the_state(state, monkeypatch):
-    from amalthea.core.backend import active
-
     def broken(x):
         raise ValueError("no such luck")
 
     monkeypatch.setitem(active.backend.bare_kernels, "erf", broken)
     before = state.numpy()
-    step = am.function(lambda: state.assign(ops.erf(state)))
+    step = compiled(lambda: state.assign(ops.erf(state)))
     for _ in range(2):
         with pytest.raises(ValueError, match="no such luck"):
             step()
@@ -132,7 +151,7 @@ def test_a_program_that_fails_leaves_the_state(state, monkeypatch):
 def test_ctrl_c_in_the_middle_of_steps_loses_no_state(state):
     counter = am.Variable(0.0)
 
-    @am.function
+    @compiled
     def step():
         counter.assign_add(1.0)
         state.assign(ops.tanh(ops.matmul(state, ops.matmul(ops.transpose(state), state)) * 1e-3) + counter)
@@ -143,10 +162,12 @@ def test_ctrl_c_in_the_middle_of_steps_loses_no_state(state):
     try:
         for i in range(60):
             try:
-                signal.setitimer(signal.ITIMER_REAL, 0.001 + 0.0001 * i)
+                # Again and again: what comes while Python deletes an object is lost.
+                signal.setitimer(signal.ITIMER_REAL, 0.001 + 0.0001 * i, 0.5)
                 while True:
                     step()
             except KeyboardInterrupt:
+                signal.setitimer(signal.ITIMER_REAL, 0)
                 interrupted += 1
             assert np.isfinite(state.numpy()).all() and np.isfinite(counter.numpy())
     finally:
@@ -174,7 +195,7 @@ def test_a_handler_of_signals_that_reads_the_state_of_a_running_step_is_refused_
         while not met or steps < 300:
             step(1.0)
             steps += 1
-            want = want * np.float32(0.5) + 1
+            want = want + 1
             np.testing.assert_array_equal(state.numpy(), want)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -185,7 +206,7 @@ def test_a_handler_of_signals_that_reads_the_state_of_a_running_step_is_refused_
 def test_two_threads_may_step_the_same_variables(state):
     other = am.Variable(np.zeros(SHAPE, "float32"))
 
-    @am.function
+    @compiled
     def step():
         state.assign_add(1.0)
         other.assign_add(1.0)
