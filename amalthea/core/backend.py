@@ -110,6 +110,12 @@ def to_numpy(array: Any) -> np.ndarray:
     return owner_of(array).to_numpy(array)
 
 
+def readable(array: Any) -> Any:
+    """The array as other libraries can read it: what holds the state of a backend's programs need not be one."""
+    owner = owner_of(array)
+    return owner.to_array(array) if type(array) in owner.state_types else array
+
+
 def moved(array: Any) -> Any:
     """An array of another backend, or of none, on the active one."""
     owner = _owners.get(type(array))

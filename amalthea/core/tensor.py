@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from amalthea.core import dtypes, foreign
-from amalthea.core.backend import active, moved, owner_of, to_numpy
+from amalthea.core.backend import active, moved, owner_of, readable, to_numpy
 from amalthea.core.context import context, is_tracing
 from amalthea.core.errors import ArgumentError, DTypeError, TraceError, fail, user_line
 from amalthea.core.numpy_protocol import NumPyProtocol
@@ -150,11 +150,11 @@ class Tensor(Operand):
         return array.copy() if copy else array
 
     def __dlpack__(self, **options: Any) -> Any:
-        array = self._array
+        array = readable(self._array)
         return np.array(array).__dlpack__(**options) if type(array) is np.ndarray else array.__dlpack__(**options)
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        device: tuple[int, int] = self._array.__dlpack_device__()
+        device: tuple[int, int] = readable(self._array).__dlpack_device__()
         return device
 
     def __len__(self) -> int:
