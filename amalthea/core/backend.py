@@ -140,15 +140,25 @@ DRIVERS = ("/proc/driver/nvidia/version", "/dev/kfd")
 """Files that are there where a graphics processor of NVIDIA or AMD can compute."""
 
 
+REACHES: dict[str, Callable[[Any], bool]] = {
+    "jax": lambda jax: jax.default_backend() != "cpu",
+    "torch": lambda torch: torch.cuda.is_available(),
+}
+"""The engines that are looked for, and how each is asked whether it can reach an accelerator.
+
+They are asked themselves, and not our backends for them: one that is not chosen is left as it was.
+"""
+
+
 def _with_accelerator() -> str | None:
     """An installed engine that can reach an accelerator of this machine; none is imported where there is no driver."""
-    if not any(os.path.exists(path) for path in DRIVERS):
-        return None
-    for name in ("jax", "torch"):
-        if importlib.util.find_spec(name) is not None:
-            found = named(name)
-            if not found.devices()[0].startswith("cpu"):
-                return name
+    if any(os.path.exists(path) for path in DRIVERS):
+        for name, reaches in REACHES.items():
+            try:
+                if importlib.util.find_spec(name) is not None and reaches(importlib.import_module(name)):
+                    return name
+            except Exception:  # an installation that is broken, in whatever way: nobody asked for it
+                continue
     return None
 
 

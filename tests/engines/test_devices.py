@@ -1,5 +1,9 @@
 """Devices by name on every backend, and the backend that is chosen where nobody asks for one."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -27,27 +31,60 @@ def test_a_tensor_knows_its_device_whatever_backend_is_active():
         np.testing.assert_array_equal((made + 1).numpy(), [2, 2])
 
 
-def test_an_engine_with_an_accelerator_is_chosen_and_none_is_imported_without_a_driver(monkeypatch, tmp_path):
-    chosen = []
-    monkeypatch.setattr(backend, "set_backend", chosen.append)
-    monkeypatch.setattr(backend.config, "preferred_backend", lambda: None)
-    imported = []
-    monkeypatch.setattr(backend.importlib, "import_module", lambda name: imported.append(name) or Engine(name))
+class Engine:
+    """What is asked of jax and torch: whether they reach an accelerator."""
 
-    class Engine:
-        def __init__(self, name):
-            self.BACKEND = self
-            self.name = name
+    def __init__(self, reaches):
+        self.cuda = self
+        self.is_available = lambda: reaches
+        self.default_backend = lambda: "gpu" if reaches else "cpu"
 
-        def devices(self):
-            return ["gpu:0", "cpu:0"] if self.name.endswith("torch") else ["cpu:0"]
 
-    monkeypatch.setattr(backend, "DRIVERS", (str(tmp_path / "none"),))
-    backend._choose()
-    assert chosen == ["native"] and not imported
-    monkeypatch.setattr(backend, "DRIVERS", (str(tmp_path),))
-    backend._choose()
-    assert chosen == ["native", "torch"] and len(imported) == 2
-    monkeypatch.setattr(backend.config, "preferred_backend", lambda: "numpy")
-    backend._choose()
-    assert chosen[-1] == "numpy"
+@pytest.fixture
+def choose(monkeypatch, tmp_path):
+    """The backend chosen with engines that reach an accelerator, do not, or cannot be imported, and what was imported.
+
+    `driver` says whether the machine has a driver.
+    """
+
+    def run(driver=True, asked=None, **engines):
+        chosen, imported = [], []
+
+        def load(name):
+            imported.append(name)
+            if isinstance(engines[name], Exception):
+                raise engines[name]
+            return Engine(engines[name])
+
+        with monkeypatch.context() as patch:
+            patch.setattr(backend, "set_backend", chosen.append)
+            patch.setattr(backend.config, "preferred_backend", lambda: asked)
+            patch.setattr(backend.importlib, "import_module", load)
+            patch.setattr(backend, "DRIVERS", (str(tmp_path if driver else tmp_path / "none"),))
+            backend._choose()
+        return chosen[0], imported
+
+    return run
+
+
+def test_an_engine_with_an_accelerator_is_chosen_and_none_is_imported_without_a_driver(choose):
+    assert choose(driver=False, jax=True, torch=True) == ("native", [])
+    assert choose(asked="numpy", jax=True, torch=True) == ("numpy", [])
+    assert choose(jax=True, torch=True) == ("jax", ["jax"])
+    assert choose(jax=False, torch=True) == ("torch", ["jax", "torch"])
+    assert choose(jax=False, torch=False) == ("native", ["jax", "torch"])
+
+
+@pytest.mark.parametrize("error", [ImportError("libcuda.so.1"), RuntimeError("jaxlib version 0.4 is newer"), OSError()])
+def test_a_broken_engine_that_nobody_asked_for_is_passed_over(choose, error):
+    assert choose(jax=error, torch=True) == ("torch", ["jax", "torch"])
+    assert choose(jax=error, torch=error) == ("native", ["jax", "torch"])
+
+
+def test_an_engine_that_is_looked_at_and_not_chosen_is_left_as_it_was(tmp_path):
+    code = "from amalthea.core import backend; import sys; backend.DRIVERS = (sys.argv[1],); backend._choose(); "
+    code += "import jax; print(backend.backend(), jax.config.jax_enable_x64)"
+    environment = {name: value for name, value in os.environ.items() if name != "AMALTHEA_BACKEND"}
+    environment |= {"JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": "", "JAX_ENABLE_X64": "0"}
+    made = subprocess.run([sys.executable, "-c", code, tmp_path], env=environment, capture_output=True, text=True)
+    assert made.stdout.split() == ["native", "False"], made.stderr
