@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from amalthea.backends.torch import types
 from amalthea.backends.torch.compiled.calls import Call
 from amalthea.backends.torch.compiled.lowering import Lowering, constant, floating, rule, shape
 from amalthea.core.node import Node
@@ -38,6 +39,8 @@ def adam(lowering: Lowering, node: Node) -> Sequence[Call] | None:
     mean_value, rate = scaled.inputs if shape(scaled.inputs[1]) == () else scaled.inputs[::-1]
     epsilon, power = constant(root.inputs[1]), _only(lowering, root.inputs[0], "sqrt")
     if power is None or epsilon is None or epsilon.size != 1 or shape(rate) != ():
+        return None
+    if types.device.type == "cuda" and rate.spec.dtype != "float32":  # as which torch reads it there
         return None
     mean = _mean(lowering, mean_value, scaled)
     square = _mean(lowering, power.inputs[0], power)
@@ -78,6 +81,8 @@ def _mean(lowering: Lowering, value: Value, user: Node) -> _Mean | None:
         if scaled is None or (share := constant(scaled.inputs[1])) is None or share.size != 1:
             continue
         difference = _only(lowering, scaled.inputs[0], "subtract")
+        if not 0 < float(share.reshape(())) < 1:  # torch divides by powers of the betas
+            continue
         if difference is not None and difference.inputs[1] is old:
             return _Mean(old, difference.inputs[0], float(share.reshape(())))
     return None
