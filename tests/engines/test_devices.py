@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -21,6 +22,30 @@ def test_devices(name):
         with pytest.raises(ValueError, match=rf"the {name} backend has no such device.*Fix: use one of .*cpu:0"):
             with am.device("tpu:3"):
                 pass
+
+
+def test_the_device_of_a_scope_on_torch_is_that_of_its_thread_alone():
+    import torch
+
+    from amalthea.backends.torch import BACKEND
+
+    made = []
+    for name in ("gpu:0", "mps:0"):  # no tensor is made there
+        with BACKEND.on(name):
+            worker = threading.Thread(target=lambda: made.append(BACKEND.to_array(np.ones(2)).device))
+            worker.start()
+            worker.join()
+    assert made == [BACKEND.to_array(np.ones(2)).device] * 2
+    with BACKEND.on("cpu:0"):
+        assert BACKEND.to_array(np.ones(2)).device == torch.device("cpu")
+
+
+@pytest.mark.parametrize(("name", "kind"), [("gpu:1", "cuda"), ("mps:0", "mps"), ("xpu:1", "xpu")])
+def test_no_device_of_torch_is_taken_for_the_processor(name, kind):
+    from amalthea.backends.torch import BACKEND, types
+
+    with BACKEND.on(name):
+        assert (types.here.device.type, types.here.device.index) == (kind, int(name[-1]))
 
 
 def test_a_tensor_knows_its_device_whatever_backend_is_active():

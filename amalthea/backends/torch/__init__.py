@@ -62,9 +62,9 @@ class TorchBackend:
         """A torch tensor of the value, in the dtype if one is given; other engines' arrays come by DLPack."""
         wanted = None if dtype is None else to_torch(dtypes.from_numpy(dtype))
         if isinstance(value, torch.Tensor):
-            return value.detach().to(types.device, wanted)
+            return value.detach().to(types.here.device, wanted)
         if hasattr(value, "__dlpack__") and not isinstance(value, (np.ndarray, np.generic)):
-            return torch.from_dlpack(value).to(types.device, wanted)
+            return torch.from_dlpack(value).to(types.here.device, wanted)
         array = np.asarray(value)
         kind = dtypes.from_numpy(array.dtype)
         if array.dtype.kind == "V":  # bfloat16 and float8 of ml_dtypes: the same bits
@@ -74,7 +74,7 @@ class TorchBackend:
             made = torch.from_numpy(
                 array if array.flags.writeable and all(s >= 0 for s in array.strides) else array.copy()
             )
-        return made.to(types.device, wanted)
+        return made.to(types.here.device, wanted)
 
     def to_numpy(self, array: Any) -> np.ndarray:
         """The tensor as NumPy; on the CPU without a copy."""
@@ -104,7 +104,7 @@ class TorchBackend:
 
     def loops_well(self, graph: Graph) -> bool:
         """Not on CUDA, where a step alone is replayed and a loop reads a value each time it goes round."""
-        return types.device.type != "cuda"
+        return types.here.device.type != "cuda"
 
     def compile_eager(self, graph: Graph) -> Callable[[Sequence[Any]], list[Any]]:
         """The same as `compile`: writing a program costs some milliseconds."""
@@ -129,11 +129,15 @@ class TorchBackend:
     @contextlib.contextmanager
     def on(self, device: str) -> Iterator[None]:
         """A context in which tensors are made on the named device."""
-        before, types.device = types.device, torch.device(device.replace("gpu", "cuda") if "gpu" in device else "cpu")
+        kind, _, number = device.partition(":")
+        here = types.here
+        before = here.device
+        name = {"cpu": "cpu", "gpu": f"cuda:{number}"}.get(kind, device)
+        here.device = torch.device(name)
         try:
             yield
         finally:
-            types.device = before
+            here.device = before
 
 
 BACKEND = TorchBackend()

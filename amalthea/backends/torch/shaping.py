@@ -67,5 +67,5 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "constant_pad": constant_pad,
     "flip": signed(lambda x, axis: torch.flip(x, axis)),
     "strided_slice": strided_slice,
-    "iota": lambda size, dtype: torch.arange(size, device=types.device).to(to_torch(dtypes.standardize(dtype))),
+    "iota": lambda size, dtype: torch.arange(size, device=types.here.device).to(to_torch(dtypes.standardize(dtype))),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -10,8 +11,13 @@ import torch
 
 from amalthea.core.dtypes import DType
 
-device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-"""Where tensors are made."""
+
+class _Here(threading.local):
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+here = _Here()
+"""Its `device` is where this thread makes tensors."""
 
 fixed: set[int] = set()
 """Addresses of memory that a program keeps for variables it updates in place (`compiled/capture.py`)."""

@@ -19,7 +19,7 @@ def compiled(run: Run) -> Run:
 
     Raises UnsupportedError where programs for the processor are asked for and there is no C++ compiler.
     """
-    if types.device.type == "cpu":
+    if types.here.device.type == "cpu":
         _check_compiler()
     made: Run = torch.compile(run, fullgraph=True, dynamic=False)
     return made

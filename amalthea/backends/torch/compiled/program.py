@@ -72,7 +72,7 @@ class Program:
         }
         self._copied = sorted(self.in_place.values())
         self.captured: Captured | None = None
-        if types.device.type == "cuda" and finish is None and capturable(graph):
+        if types.here.device.type == "cuda" and finish is None and capturable(graph):
             self.captured = Captured(self.run, self.in_place, record_cuda)
 
     def __call__(self, arrays: Sequence[Any], owned: Collection[int] = ()) -> list[Any]:

@@ -16,7 +16,7 @@ SHARED = ("strides", "padding", "dilation", "groups")
 
 
 def _convolves(value: Value) -> bool:
-    return floating(value) and convolves(FLOATING[str(value.spec.dtype)], types.device)
+    return floating(value) and convolves(FLOATING[str(value.spec.dtype)], types.here.device)
 
 
 @rule("add", several=True)
