@@ -16,7 +16,8 @@ from amalthea.core.variable import Variable
 class Module(torch.nn.Module):
     """A model's computation in PyTorch: trainable variables are parameters, the others buffers, by their paths.
 
-    Calling it takes torch tensors in the model's structure of inputs; `train()` and `eval()` say whether layers train.
+    Calling it takes tensors of torch's or arrays of NumPy's in the model's structure of inputs; `train()` and `eval()`
+    say whether layers train.
     Gradients are the model's own; they can be taken once (no second derivatives).
 
     Args:
@@ -36,17 +37,27 @@ class Module(torch.nn.Module):
 
     def forward(self, *inputs: Any) -> Any:
         """The outputs, in the model's structure."""
-        leaves = [leaf for leaf in tree.flatten(list(inputs)) if leaf is not None]
         values = [getattr(self, name) for name in self._source.names]
+        inputs = tuple(tree.map_structure(lambda leaf: _tensor(leaf, values), list(inputs)))
+        leaves = [leaf for leaf in tree.flatten(list(inputs)) if leaf is not None]
         device = BACKEND.device_of((*values, *leaves)[0])
         with BACKEND.on(device):
             crossing = self._source.crossing(inputs, leaves, (self.training, device))
-        made = _Call.apply(crossing, device, len(leaves), *leaves, *values)
+        given = [v.clone() if i in crossing.updated else v for i, v in enumerate(values)]  # the backward pass needs it
+        made = _Call.apply(crossing, device, len(leaves), *leaves, *given)
         count = len(made) - len(crossing.updated)
         with torch.no_grad():
             for place, value in zip(crossing.updated, made[count:], strict=True):
                 values[place].copy_(value)
         return crossing.pack(made[:count])
+
+
+def _tensor(leaf: Any, values: Sequence[Any]) -> Any:
+    """An input as a tensor: arrays of NumPy go to the device of the variables' values."""
+    if leaf is None or isinstance(leaf, torch.Tensor):
+        return leaf
+    made = BACKEND.to_array(leaf)
+    return made.to(values[0].device) if values else made
 
 
 class _Source:

@@ -154,3 +154,27 @@ def test_a_tensorflow_module_works_under_its_tape_and_function():
 def test_a_model_without_weights_is_refused(engine):
     with pytest.raises(ValueError, match="no weights yet"):
         getattr(am.Sequential([L.Dense(1)]), f"to_{engine}")()
+
+
+def test_a_torch_module_updates_a_buffer_that_the_backward_pass_needs_and_takes_arrays():
+    class Scaled(am.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = L.Dense(2)
+            self.scale = self.add_weight(shape=(), initializer="ones", trainable=False, name="scale")
+
+        def call(self, x):
+            y = self.dense(x) * self.scale
+            self.scale.assign(self.scale * 0.5)
+            return y
+
+    with am.backend_scope("torch"):
+        model = Scaled()
+        model(X[:, 0, 0])
+        module = model.to_torch()
+        kernel = next(p for p in module.parameters() if p.ndim == 2)
+        scale = next(iter(module.buffers()))
+        start = float(scale)
+        (module(X[:, 0, 0]).sum() + module(X[:, 0, 0]).sum()).backward()
+    close(kernel.grad.numpy(), np.tile(X[:, 0, 0].sum(0)[:, None], (1, 2)) * start * 1.5)
+    assert float(scale) == start * 0.25
