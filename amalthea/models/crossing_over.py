@@ -36,6 +36,8 @@ class CrossingOver:
     def to_jax(self) -> tuple[Callable[..., Any], dict[str, Any]]:
         """The model as a pure function of its parameters, for `jax.jit`, `jax.grad` and optax.
 
+        JAX is switched to 64-bit types (`jax_enable_x64`) for the whole process, as Amalthea's dtypes need them.
+
         Returns:
             `(function, parameters)`. `function(parameters, *inputs, training=False)` gives the outputs, with
             `training=True` a pair of the outputs and the parameters with what the call updated (moving statistics,
