@@ -581,3 +581,34 @@ def test_what_a_loop_passes_on_is_not_overwritten_after_it():
     np.testing.assert_array_equal(y.numpy(), np.ones(4))
     for got, want in zip(found, wanted, strict=True):
         np.testing.assert_array_equal(got.numpy(), want)
+
+
+def test_values_that_a_loop_carries_begin_as_one():
+    @am.function
+    def count(x):
+        start = x * 0.0, x * 0.0, 0
+        return am.ops.while_loop(lambda a, b, n: n < 3, lambda a, b, n: (a + 1.0, b * 2.0 + a, n + 1), start)
+
+    a, b, _ = count(np.ones(4, "float32"))
+    assert a.numpy().tolist() == [3.0] * 4 and b.numpy().tolist() == [4.0] * 4
+
+
+def adam_by_hand(value, gradient, mean, square):
+    mean = mean + (gradient - mean) * 0.1
+    square = square + (gradient * gradient - square) * 0.001
+    return value - mean * np.float32(0.01) / (am.ops.sqrt(square) + 1e-7)
+
+
+def test_adam_of_one_value_by_two_gradients_and_from_equal_means():
+    x = rng.normal(size=(5,)).astype("float32")
+    g, h = rng.normal(size=(2, 5)).astype("float32")
+    zero = np.zeros(5, "float32")
+
+    def both(x, g, h, m):
+        return adam_by_hand(x, g, m, m), adam_by_hand(x, h, m, m), adam_by_hand(x, x, m, m)
+
+    found = [t.numpy() for t in am.function(both)(x, g, h, zero)]
+    with am.backend_scope("numpy"):
+        want = [t.numpy() for t in both(*map(am.ops.convert_to_tensor, (x, g, h, zero)))]
+    for got, right in zip(found, want, strict=True):
+        np.testing.assert_allclose(got, right, rtol=1e-5, atol=1e-7)

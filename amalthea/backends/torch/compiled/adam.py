@@ -49,6 +49,8 @@ def adam(lowering: Lowering, node: Node) -> Sequence[Call] | None:
     product = lowering.maker(square.sample, "multiply")
     if product is None or product.inputs != (mean.sample, mean.sample) or mean.sample.spec != value.spec:
         return None
+    if len({value, mean.sample, mean.old, square.old}) < 4:  # one memory would be read and overwritten
+        return None
     return [
         Call(
             adam_step,

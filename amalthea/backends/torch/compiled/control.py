@@ -19,10 +19,16 @@ from amalthea.core.node import Node
 from amalthea.core.value import Value
 
 
-def _carrying(lowering: Lowering, body: Graph, carries: int) -> tuple[dict[int, int], Callable[..., list[Any]]]:
-    """A function of a loop's body, and for outputs, by place, the carried inputs whose memory they take."""
+def _carrying(
+    lowering: Lowering, node: Node, body: Graph, carries: int
+) -> tuple[dict[int, int], Callable[..., list[Any]]]:
+    """A function of a loop's body, and for outputs, by place, the carried inputs whose memory they take.
+
+    Two places that begin with the same value have one memory: the body may overwrite neither.
+    """
     outputs = body.all_outputs
-    updates = {outputs[i]: body.all_inputs[i] for i in range(carries) if outputs.count(outputs[i]) == 1}
+    alone = [i for i in range(carries) if outputs.count(outputs[i]) == 1 and node.inputs.count(node.inputs[i]) == 1]
+    updates = {outputs[i]: body.all_inputs[i] for i in alone}
     replaced, run = lowering.inner(body, updates)
     return {i: i for i in range(carries) if body.all_inputs[i] in replaced}, run
 
@@ -47,7 +53,7 @@ def scan_loop(lowering: Lowering, node: Node) -> Sequence[Call]:
         writes: dict[int, int] = {}
         run = lowering.inner(body, {})[1]
     else:
-        writes, run = _carrying(lowering, body, attrs["carries"])
+        writes, run = _carrying(lowering, node, body, attrs["carries"])
     calls, inputs = _laid_out(node, body, attrs["carries"] + attrs["sequences"], attrs["length"])
     specs = [value.spec for value in body.outputs[attrs["carries"] :]]
     settings = [attrs[name] for name in ("carries", "sequences", "length", "reverse", "save")]
@@ -76,6 +82,6 @@ def transposed_copy(x: Any) -> Any:
 
 @rule("loop")
 def loop(lowering: Lowering, node: Node) -> Sequence[Call]:
-    writes, run = _carrying(lowering, node.attrs["body"], node.attrs["carries"])
+    writes, run = _carrying(lowering, node, node.attrs["body"], node.attrs["carries"])
     going = lowering.inner(node.attrs["test"], {})[1]
     return _call(functools.partial(looped, going, run, node.attrs["carries"]), node, writes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -30,9 +31,13 @@ def join(calls: Sequence[Call]) -> list[Call]:
         last = places[-1]
         members = [i for i in places if all(first_use.get(v, last + 1) > last for v in calls[i].made)]
         if len(members) > 1 and last in members:
+            joined = _joined([calls[i] for i in members])
+            taken = Counter(joined.inputs)
+            if any(taken[value] > 1 for value in joined.writes.values()):  # two new values of one old one
+                continue
             for i in members:
                 found[i] = None
-            found[last] = _joined([calls[i] for i in members])
+            found[last] = joined
     return [call for call in found if call is not None]
 
 

@@ -160,10 +160,11 @@ class Places:
         """A call that always overwrites: what it may not is copied first."""
         copies: list[Call] = []
         others = call.inputs
+        assert all(others.count(value) == 1 for value in call.writes.values()), "written and taken twice"
         for place, value in call.writes.items():
             result = call.outputs[place]
             assert result is not None
-            if others.count(value) == 1 and self._writable(i, value, result, others):
+            if self._writable(i, value, result, others):
                 self._take(value, result)
                 continue
             copy = Value(value.spec, None, 0, value.trace)
