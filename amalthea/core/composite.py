@@ -87,9 +87,11 @@ class Composite(Op):
         if known is None:
             bound = self.converted(self.bind(args, kwargs))
             result = self._call(bound)
-            taken = [x for name in self.tensors if (x := bound[name]) is not None]
-            places = [i for x in taken for i, given in enumerate(args) if given is x]
-            if len(places) == len(taken) and not self.variadic and len(self._calls) < _KEPT:
+            given = [(i, bound[name]) for i, name in enumerate(self.parameters) if name in self.tensors]
+            taken = {i: x for i, x in given if x is not None}
+            as_given = all(i < len(args) and args[i] is x for i, x in taken.items())
+            if as_given and not self.variadic and len(self._calls) < _KEPT:
+                places = list(taken)
                 form_of = None if isinstance(result, Tensor) else result
                 structure = None if form_of is None else tree.map_structure(lambda x: None, form_of)
                 static = freeze({name: bound[name] for name in self.static})

@@ -39,6 +39,25 @@ def test_it_is_used_eagerly_and_compiled(calls):
     assert calls == [-1, -1]
 
 
+def test_a_tensor_that_is_given_twice_is_passed_twice(calls, monkeypatch):
+    taken = []
+
+    def layer_normalization(x, *rest, **static):
+        taken.append([x, *rest])
+        return x
+
+    monkeypatch.setitem(active.kernels, "layer_normalization", layer_normalization)
+    op = registry["layer_normalization"].op
+    op._calls.clear()
+    x, y = as_tensor(np.zeros(3, "float32")), as_tensor(np.ones(3, "float32"))
+    for args in ((x, x, y), (x, x, x)):
+        for _ in range(2):
+            ops.layer_normalization(*args)
+    seen = [[int(array[0]) for array in arrays] for arrays in taken]
+    assert seen == [[0, 0, 1]] * 2 + [[0, 0, 0]] * 2
+    assert sorted(places for places, *_ in op._calls.values()) == [[0, 1, 2]]
+
+
 def slopes():
     def slope(x):
         with GradientTape() as tape:
