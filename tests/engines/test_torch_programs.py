@@ -612,3 +612,21 @@ def test_adam_of_one_value_by_two_gradients_and_from_equal_means():
         want = [t.numpy() for t in both(*map(am.ops.convert_to_tensor, (x, g, h, zero)))]
     for got, right in zip(found, want, strict=True):
         np.testing.assert_allclose(got, right, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # within torch
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda x, i: am.ops.slice(x, i, (2,)) * 2.0,
+        lambda x, i: am.ops.slice_update(x, i, x[:2] * 2.0) + 1.0,
+        lambda x, i: am.ops.scatter_update(x, i[:, None], x[:1] * 3.0) + 1.0,
+    ],
+)
+def test_what_reads_values_is_left_out_of_torch_compile(run):
+    x, i = np.arange(5.0), np.int32([3])
+    found = am.function(run, jit_compile=True)(x, i)
+    with am.backend_scope("numpy"):
+        np.testing.assert_array_equal(
+            found.numpy(), run(am.ops.convert_to_tensor(x), am.ops.convert_to_tensor(i)).numpy()
+        )

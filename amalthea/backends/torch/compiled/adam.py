@@ -40,7 +40,7 @@ def adam(lowering: Lowering, node: Node) -> Sequence[Call] | None:
     epsilon, power = constant(root.inputs[1]), _only(lowering, root.inputs[0], "sqrt")
     if power is None or epsilon is None or epsilon.size != 1 or shape(rate) != ():
         return None
-    if types.device.type == "cuda" and rate.spec.dtype != "float32":  # as which torch reads it there
+    if types.here.device.type == "cuda" and rate.spec.dtype != "float32":  # as which torch reads it there
         return None
     mean = _mean(lowering, mean_value, scaled)
     square = _mean(lowering, power.inputs[0], power)

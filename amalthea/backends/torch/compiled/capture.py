@@ -18,7 +18,7 @@ from amalthea.core.graph import Graph
 
 Run = Callable[..., list[Any]]
 READS_VALUES = frozenset({"branch", "loop", "dynamic_slice", "dynamic_update_slice"})
-"""Ops whose kernels read values of tensors, for which the processor would have to wait for the device."""
+"""Ops whose kernels read values of tensors: no recording or compiler that runs ahead of the values may hold them."""
 
 
 def capturable(graph: Graph) -> bool:

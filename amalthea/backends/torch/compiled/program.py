@@ -47,7 +47,8 @@ class Program:
         graph: of primitives and of composites that the backend has kernels for.
         kernels: by the ops' names.
         to_array: makes a tensor of a constant.
-        finish: what is made of each function without loops and branches in it, and called instead; None: nothing.
+        finish: what is made of each function in which no loop, branch or kernel reads values, and called instead; None:
+            nothing.
 
     Attributes:
         graph: after all passes.
@@ -120,6 +121,6 @@ class Writer:
         write(source, placed.calls, [*graph.all_inputs, *graph.all_outputs])
         results = [source.name(value) for value in graph.all_outputs]
         run = source.function(f"run({', '.join(heads)})", f"[{', '.join(results)}]", graph.name)
-        if self.finish is not None and not any(node.op.name in PACKED for node in graph.nodes):
+        if self.finish is not None and capturable(graph) and not any(node.op.name in PACKED for node in graph.nodes):
             run = self.finish(run)
         return placed.calls, set(placed.replaced), run
