@@ -1,5 +1,6 @@
 """State in place: a step is given the memory it replaces, and never what somebody else holds."""
 
+import gc
 import signal
 import threading
 
@@ -158,6 +159,7 @@ def test_ctrl_c_in_the_middle_of_steps_loses_no_state(state):
 
     step(), step()
     interrupted = 0
+    gc.collect()  # here, as Ctrl-C in the finalizer of a function of an earlier test would be lost
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
     try:
         for i in range(60):

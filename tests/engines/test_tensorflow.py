@@ -1,6 +1,8 @@
 """What only the TensorFlow backend does: clusters for XLA, state in resource variables, memory of other libraries."""
 
 import functools
+import gc
+import signal
 
 import numpy as np
 import pytest
@@ -83,6 +85,33 @@ def test_the_old_value_of_state_that_is_overwritten_may_be_an_output_too(way):
         want = np.tanh(before) * 0.9 + np.exp(-before * before) * 0.1 - 0.5
         np.testing.assert_allclose(w.numpy(), want, rtol=1e-4, atol=1e-5)
     assert type(w._tensor._array) is Cell
+
+
+def test_ctrl_c_leaves_large_and_small_state_of_one_step():
+    w, steps = am.Variable(np.zeros((600, 600), "float32")), am.Variable(0.0)
+
+    @am.function(jit_compile=True)
+    def step():
+        w.assign(am.ops.sin(w) * 0.0 + steps + 1.0)
+        steps.assign_add(1.0)
+
+    step(), step()
+    gc.collect()  # here, as Ctrl-C in the finalizer of a function of an earlier test would be lost
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        for i in range(40):
+            try:
+                # Again and again: what comes while Python deletes an object is lost.
+                signal.setitimer(signal.ITIMER_REAL, 0.002 + 0.0001 * i, 0.5)
+                while True:
+                    step()
+            except KeyboardInterrupt:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            assert w.numpy().min() == w.numpy().max() == steps.numpy()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert type(w._tensor._array) is Cell and steps.numpy() > 42
 
 
 def test_a_graph_is_cut_at_contractions_and_small_parts_are_left_to_tensorflow():

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.python import pywrap_tfe
+from tensorflow.python.eager import context, core
 
 from amalthea.backends.interpreter import interpret
 from amalthea.backends.tensorflow.clusters import Part, parts_of
@@ -49,23 +52,43 @@ class Program:
         self._function = tf.function(lambda *arrays: run(arrays), autograph=False).get_concrete_function(*specs)
         # What checks and packs the arguments takes longer than a small step.
         self._call, self._captured = self._function.inference_fn.call_flat, self._function.captured_inputs
+        self._op, self._returned = self._function.name, len(self._function.outputs)
 
     def __call__(self, arrays: Sequence[Any], owned: Collection[int] = ()) -> list[Any]:
         if not self.in_place:
-            return self._run(arrays)
+            return self._refusing(lambda: list(self._call(*arrays, *self._captured) or ()))
         taken, cells = list(arrays), {}
         for out, place in self.in_place.items():
             array = taken[place]
             cells[out] = array if place in owned else Cell(array)
             taken[place] = cells[out].handle
-        results = self._run(taken)
-        for out, cell in cells.items():  # in ascending order
-            results.insert(out, cell)
-        return results
-
-    def _run(self, arrays: Sequence[Any]) -> list[Any]:
+        made: list[list[Any]] = []
         try:
-            return list(self._call(*arrays, *self._captured) or ())
+            self._refusing(lambda: self._execute([*taken, *self._captured], made))
+            return _whole(made[0], cells)
+        except BaseException as interruption:
+            if made:
+                interruption.outputs = _whole(made[0], cells)  # type: ignore[attr-defined]
+            raise
+
+    def _execute(self, inputs: list[Any], made: list[list[Any]]) -> None:
+        """Append the outputs to `made` as soon as variables are overwritten."""
+        if not tf.executing_eagerly():
+            made.append(list(self._call(*inputs) or ()))
+            return
+        eager = context.context()
+        attributes = tuple(itertools.chain(*eager.function_call_options.as_attrs().items()))
+        arguments = (eager._handle, eager.device_name, self._op, inputs, attributes, self._returned)
+        try:
+            # All in C: Ctrl-C, which comes between two steps of the interpreter, finds the outputs in `made`.
+            made.extend(map(pywrap_tfe.TFE_Py_Execute, *zip(arguments)))
+        except core._NotOkStatusException as error:
+            raise core._status_to_exception(error) from None
+
+    def _refusing(self, call: Callable[[], Any]) -> Any:
+        """What the call returns; ArgumentError where TensorFlow refuses a value."""
+        try:
+            return call()
         except tf.errors.InvalidArgumentError as error:
             refused = re.sub(r"{{.*?}}", "", error.message.partition("\n")[0]).strip()
         raise ArgumentError(
@@ -74,6 +97,14 @@ class Program:
             received=refused,
             fix="look at the indices that the program takes and computes",
         )
+
+
+def _whole(results: Sequence[Any], cells: dict[int, Cell]) -> list[Any]:
+    """All outputs: those that the function returned, and what it wrote."""
+    whole = list(results)
+    for out, cell in cells.items():  # in ascending order
+        whole.insert(out, cell)
+    return whole
 
 
 def _spec(value: Value, held: bool) -> tf.TensorSpec:
