@@ -151,16 +151,23 @@ def right_shift(x: Any, n: Any) -> Any:
     return torch.where(n == 0, x, half >> (n - 1).clamp(min=0)).view(torch.uint64)
 
 
+def magnitude(x: Any) -> Any:
+    """The absolute value, which an unsigned integer is itself."""
+    return x.clone() if x.dtype in UNSIGNED else torch.abs(x)
+
+
 def sign(x: Any) -> Any:
     """-1, 0 or 1; NaN stays."""
+    if x.dtype in UNSIGNED:
+        return (x.to(torch.int64) != 0).to(x.dtype)
     made = torch.sign(x)
     return torch.where(torch.isnan(x), x, made) if x.dtype.is_floating_point else made
 
 
 KERNELS: dict[str, Callable[..., Any]] = {
     "negative": _quick(torch.neg, signed(torch.neg)),
-    "abs": _quick(torch.abs, _logical(signed(torch.abs), lambda x: x)),
-    "sign": signed(sign),
+    "abs": _quick(torch.abs, _logical(magnitude, lambda x: x)),
+    "sign": sign,
     "exp": torch.exp,
     "expm1": torch.expm1,
     "log": torch.log,

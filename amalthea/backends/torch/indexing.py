@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from amalthea.backends.numpy.indexing import check_range
-from amalthea.backends.torch.types import HALF, UNSIGNED
+from amalthea.backends.torch.types import HALF, UNSIGNED, from_ordered, ordered
 
 Ints = tuple[int, ...]
 
@@ -71,8 +71,9 @@ def scatter_update(inputs: Any, indices: Any, updates: Any, reduction: str | Non
         places = _positive(indices[:, axis], size, "scatter_update", axis)
         flat = places if not axis else flat.to(torch.int64) * size + places
     wide = torch.float32 if inputs.dtype in HALF else torch.int64 if inputs.dtype in UNSIGNED else inputs.dtype
-    rows = inputs.to(wide).clone().reshape(prod(leading), -1)
-    updates = updates.to(wide).reshape(len(indices), -1)
+    compared = reduction in ("max", "min")
+    rows, updates = (ordered(x) if compared and x.dtype in UNSIGNED else x.to(wide) for x in (inputs, updates))
+    rows, updates = rows.clone().reshape(prod(leading), -1), updates.reshape(len(indices), -1)
     if reduction is None:
         # torch leaves open which of several updates of one place stays: here it is the last
         winner = torch.full((len(rows),), -1, dtype=torch.int64, device=inputs.device)
@@ -84,7 +85,8 @@ def scatter_update(inputs: Any, indices: Any, updates: Any, reduction: str | Non
     else:
         name = {"mul": "prod", "max": "amax", "min": "amin"}[reduction]
         rows.scatter_reduce_(0, flat.to(torch.int64)[:, None].expand_as(updates), updates, name)
-    return rows.reshape(inputs.shape).to(inputs.dtype)
+    made = rows.reshape(inputs.shape)
+    return from_ordered(made, inputs.dtype) if compared else made.to(inputs.dtype)
 
 
 KERNELS: dict[str, Callable[..., Any]] = {

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from amalthea.backends.torch.types import HALF, UNSIGNED
+from amalthea.backends.torch.types import HALF, UNSIGNED, from_ordered, ordered
 
 Axis = tuple[int, ...]
 
@@ -39,7 +39,7 @@ def prod(x: Any, axis: Axis, keepdims: bool) -> Any:
 
 def _best(reduce: Callable[..., Any], pick: Callable[..., Any]) -> Callable[..., Any]:
     def run(x: Any, axis: Axis, keepdims: bool, initial: float | None) -> Any:
-        wide = x.to(torch.int64) if x.dtype in UNSIGNED else x.to(torch.uint8) if x.dtype == torch.bool else x
+        wide = x.to(torch.uint8) if x.dtype == torch.bool else ordered(x)
         if not axis:
             made = wide
         elif any(wide.shape[a] == 0 for a in axis) and initial is not None:
@@ -48,15 +48,16 @@ def _best(reduce: Callable[..., Any], pick: Callable[..., Any]) -> Callable[...,
         else:
             made = reduce(wide, dim=axis, keepdim=keepdims)
         if initial is not None:
-            made = pick(made, torch.as_tensor(initial, dtype=made.dtype, device=made.device))
-        return made.to(x.dtype)
+            kind = x.dtype if x.dtype in UNSIGNED else made.dtype
+            made = pick(made, ordered(torch.as_tensor(initial, dtype=kind, device=made.device)))
+        return from_ordered(made, x.dtype)
 
     return run
 
 
 def _place(largest: bool) -> Callable[..., Any]:
     def run(x: Any, axis: int | None, keepdims: bool) -> Any:
-        wide = _wide(x) if x.dtype != torch.bool else x.to(torch.uint8)
+        wide = _wide(ordered(x)) if x.dtype != torch.bool else x.to(torch.uint8)
         flat = wide.reshape(-1) if axis is None else wide
         dim = 0 if axis is None else axis
         # torch leaves open which of equal elements it finds: the first is where the best one occurs first

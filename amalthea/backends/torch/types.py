@@ -56,6 +56,22 @@ def signed(function: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
+def ordered(x: Any) -> Any:
+    """Unsigned integers as int64 in the same order; the inverse is `from_ordered`. Other numbers as they are."""
+    if x.dtype == torch.uint64:
+        return x.view(torch.int64) ^ _TOP
+    return x.to(torch.int64) if x.dtype in UNSIGNED else x
+
+
+def from_ordered(x: Any, dtype: torch.dtype) -> Any:
+    """The numbers of the dtype that `ordered` turned into these."""
+    return (x ^ _TOP).view(torch.uint64) if dtype == torch.uint64 else x.to(dtype)
+
+
+_TOP = -(1 << 63)
+"""The bit by which the orders of int64 and uint64 differ."""
+
+
 def in_float32(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compute half precision in float32 and round once."""
 
