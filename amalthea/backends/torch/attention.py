@@ -16,7 +16,7 @@ _forward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default
 _backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward.default
 
 
-def _flash(query: Any, key: Any, value: Any, mask: Any, is_causal: bool) -> bool:
+def _flash(query: Any, key: Any, value: Any, mask: Any) -> bool:
     """Whether torch's flash attention for processors computes this."""
     same = query.shape[3] == key.shape[3] == value.shape[3] and query.shape[2] == key.shape[2] == value.shape[2]
     whole = all(x.numel() for x in (query, key, value))
@@ -49,7 +49,7 @@ def attention(
     query: Any, key: Any, value: Any, mask: Any = None, scale: float = 1.0, is_causal: bool = False
 ) -> tuple[Any, Any]:
     """The result, and the logarithm of the sum of exp(logit) for each query."""
-    if _flash(query, key, value, mask, is_causal):
+    if _flash(query, key, value, mask):
         made, log_sum = _forward(*_heads_first(query, key, value), 0.0, is_causal, scale=scale)
         return made.transpose(1, 2), log_sum
     logits, _ = _logits(query, key, mask, scale, is_causal)
@@ -70,7 +70,7 @@ def attention_gradient(
     is_causal: bool = False,
 ) -> tuple[Any, Any, Any]:
     """The gradients of query, key and value. Without one for the sums they come from flash attention."""
-    if _flash(query, key, value, mask, is_causal) and (g_sum is None or not g_sum.any()):
+    if _flash(query, key, value, mask) and (g_sum is None or not g_sum.any()):
         heads = _heads_first(g, query, key, value, result)
         found = _backward(*heads, log_sum, 0.0, is_causal, scale=scale)
         made = [x.transpose(1, 2) for x in found]

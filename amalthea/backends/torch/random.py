@@ -15,7 +15,7 @@ def threefry2x32(key: Any, low: Any, high: Any) -> tuple[Any, Any]:
     """Two words of random bits for each counter."""
     low, high = torch.broadcast_tensors(low.view(torch.int32), high.view(torch.int32))
     first, second = key.view(torch.int32).unbind()
-    keys = (first, second, first ^ second ^ (PARITY - (1 << 32) if PARITY >> 31 else PARITY))
+    keys = (first, second, first ^ second ^ PARITY)
     x, y = low + first, high + second
     for block in range(5):
         for rotation in ROTATIONS[block % 2]:

@@ -79,9 +79,9 @@ class Program:
     def __call__(self, arrays: Sequence[Any], owned: Collection[int] = ()) -> list[Any]:
         """The outputs for these inputs. Those of the places `owned` are overwritten, where `in_place` says so."""
         before = torch.is_grad_enabled()
-        if before:
-            torch._C._set_grad_enabled(False)
         try:
+            if before:
+                torch._C._set_grad_enabled(False)
             if self.captured is not None:
                 return self.captured(arrays, owned)
             if self._copied:
