@@ -31,6 +31,9 @@ class Backend(Protocol):
     state_types: Collection[type]
     """Other types in which its programs give the new values of variables; `to_array` and `to_numpy` take them too."""
     kernels: dict[str, Callable[..., Any]]
+    """What eager code calls, by op."""
+    bare_kernels: dict[str, Callable[..., Any]]
+    """The same for programs: without what eager calls need besides, such as looks at indices."""
     large: int | None
     """Elements of a tensor from which an eager call of a composite is offered to `compile_eager`; None is never."""
     composites: Collection[str]
@@ -140,23 +143,13 @@ DRIVERS = ("/proc/driver/nvidia/version", "/dev/kfd")
 """Files that are there where a graphics processor of NVIDIA or AMD can compute."""
 
 
-REACHES: dict[str, Callable[[Any], bool]] = {
-    "jax": lambda jax: jax.default_backend() != "cpu",
-    "torch": lambda torch: torch.cuda.is_available(),
-}
-"""The engines that are looked for, and how each is asked whether it can reach an accelerator.
-
-They are asked themselves, and not our backends for them: one that is not chosen is left as it was.
-"""
-
-
 def _with_accelerator() -> str | None:
     """An installed engine that can reach an accelerator of this machine; none is imported where there is no driver."""
     if any(os.path.exists(path) for path in DRIVERS):
-        for name, reaches in REACHES.items():
+        for name, reaches_one in importlib.import_module("amalthea.backends").REACHES_ONE.items():
             try:
-                if importlib.util.find_spec(name) is not None and reaches(importlib.import_module(name)):
-                    return name
+                if importlib.util.find_spec(name) is not None and reaches_one():
+                    return str(name)
             except Exception:  # an installation that is broken, in whatever way: nobody asked for it
                 continue
     return None
@@ -222,9 +215,13 @@ def set_backend(name: str) -> None:
     active.kernels, active.large = chosen.kernels, chosen.large
 
 
-def kept_ops() -> set[str]:
-    """Ops that the active backend's programs take as they are: its kernels, and composites that it has code for."""
-    return {*active.kernels, *active.backend.composites}
+def kept_ops(backend: Backend | None = None) -> set[str]:
+    """Ops that a backend's programs take as they are: its kernels, and composites that it has code for.
+
+    Without an argument those of the active backend.
+    """
+    backend = active.backend if backend is None else backend
+    return {*backend.kernels, *backend.composites}
 
 
 def backend() -> str:

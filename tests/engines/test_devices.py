@@ -4,11 +4,13 @@ import os
 import subprocess
 import sys
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
 
 import amalthea as am
+import amalthea.backends
 from amalthea.core import backend
 
 
@@ -56,15 +58,6 @@ def test_a_tensor_knows_its_device_whatever_backend_is_active():
         np.testing.assert_array_equal((made + 1).numpy(), [2, 2])
 
 
-class Engine:
-    """What is asked of jax and torch: whether they reach an accelerator."""
-
-    def __init__(self, reaches):
-        self.cuda = self
-        self.is_available = lambda: reaches
-        self.default_backend = lambda: "gpu" if reaches else "cpu"
-
-
 @pytest.fixture
 def choose(monkeypatch, tmp_path):
     """The backend chosen with engines that reach an accelerator, do not, or cannot be imported, and what was imported.
@@ -75,16 +68,16 @@ def choose(monkeypatch, tmp_path):
     def run(driver=True, asked=None, **engines):
         chosen, imported = [], []
 
-        def load(name):
+        def reaches_one(name):
             imported.append(name)
             if isinstance(engines[name], Exception):
                 raise engines[name]
-            return Engine(engines[name])
+            return engines[name]
 
         with monkeypatch.context() as patch:
             patch.setattr(backend, "set_backend", chosen.append)
             patch.setattr(backend.config, "preferred_backend", lambda: asked)
-            patch.setattr(backend.importlib, "import_module", load)
+            patch.setattr(amalthea.backends, "REACHES_ONE", {name: partial(reaches_one, name) for name in engines})
             patch.setattr(backend, "DRIVERS", (str(tmp_path if driver else tmp_path / "none"),))
             backend._choose()
         return chosen[0], imported
