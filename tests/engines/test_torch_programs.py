@@ -102,13 +102,13 @@ def test_a_result_is_not_overwritten_by_the_update_after_it():
 
     @am.function
     def step():
-        before = v.value[::-1]
-        v.assign_add(before * 2.0)
+        before = am.ops.reshape(v.value, (50, 100))  # a view
+        v.assign_add(v.value * 2.0)
         return before, v + 0.0
 
     for _ in range(3):
         before, after = step()
-        np.testing.assert_array_equal(after.numpy(), before.numpy() * 3)
+        np.testing.assert_array_equal(after.numpy(), before.numpy().reshape(-1) * 3)
 
 
 def test_an_array_of_numpys_is_never_written_to():
@@ -152,6 +152,7 @@ def test_images_are_not_copied_around_convolutions():
     with torch.profiler.profile(record_shapes=True) as profile:
         run(x)
     copied = [e.input_shapes for e in profile.key_averages(group_by_input_shape=True) if e.key == "aten::copy_"]
+    assert any("conv" in e.key for e in profile.key_averages())
     assert all(4 not in shape for shapes in copied for shape in shapes if len(shape) == 4)
 
 
@@ -264,7 +265,7 @@ def test_loops_overwrite_what_they_carry_and_nothing_else(reverse):
         def body(carry, x):
             a, b = carry
             new = a * 0.5 + x
-            return (new, b + new), (new[::-1], am.ops.sum(b))
+            return (new, b + new), (am.ops.reshape(new, (4, 10)), am.ops.sum(b))
 
         carry, stacked = am.ops.scan(body, (start, start * 2.0), xs, reverse=reverse)
         last = am.ops.while_loop(lambda i, c: i < 3, lambda i, c: (i + 1, c * 2.0 + start), (0, carry[0]))
@@ -293,7 +294,7 @@ def test_fit_in_one_loop_trains_as_step_by_step_does():
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # within torch
 def test_torch_compile_gives_the_same():
-    table = rng.normal(size=(50, 4)).astype("float32")
+    table = rng.normal(size=(2000, 4)).astype("float32")
 
     def make(jit_compile):
         weights, steps = am.Variable(table), am.Variable(0)
