@@ -247,6 +247,23 @@ def test_the_error_function_at_infinity_in_float64():
         np.testing.assert_allclose(run(x).numpy(), [-1, -1, 0.5204998778130465, 1, 1, np.nan], rtol=1e-15)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64"])
+def test_the_order_of_integers_at_the_ends_of_their_range(dtype):
+    ends = np.iinfo(dtype)
+    x = np.array([1, ends.max // 2 + 1, ends.min, 5, ends.max], dtype)
+
+    def run(x):
+        y = x[::-1]
+        found = [am.ops.maximum(x, y), am.ops.minimum(x, y), am.ops.max(x), am.ops.min(x), am.ops.max(x, initial=7)]
+        return [*found, am.ops.argmax(x), am.ops.argmin(x), am.ops.argsort(x), am.ops.searchsorted(am.ops.sort(x), y)]
+
+    with am.backend_scope("numpy"):
+        want = [t.numpy() for t in run(am.Tensor(x))]
+    for way in (run, am.function(run), am.function(run, jit_compile=True)):
+        for found, wanted in zip(way(am.Tensor(x)), want, strict=True):
+            np.testing.assert_array_equal(found.numpy(), wanted)
+
+
 BATCHES = [(6, 5), (3, 4, 5), (2, 3, 4, 5), (1, 5), (2, 2, 2, 2, 5), (0, 5), (0, 3, 4, 5)]
 
 

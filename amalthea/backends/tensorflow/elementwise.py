@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from amalthea.backends.tensorflow.types import HALF, in_float32, wide, widened
+from amalthea.backends.tensorflow.types import HALF, compared, in_float32, wide, widened
 from amalthea.core.errors import ArgumentError, fail
 
 
@@ -196,8 +196,8 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "floor_divide": _unsigned64(True, widened(_divided(tf.math.floordiv))),
     "mod": _unsigned64(False, widened(_divided(mod))),
     "power": widened(power),
-    "maximum": _logical(widened(_raw("Maximum", "x", "y")), tf.logical_or),
-    "minimum": _logical(widened(_raw("Minimum", "x", "y")), tf.logical_and),
+    "maximum": _logical(compared(_raw("Maximum", "x", "y")), tf.logical_or),
+    "minimum": _logical(compared(_raw("Minimum", "x", "y")), tf.logical_and),
     "arctan2": tf.math.atan2,
     "equal": _compared(_raw("Equal", "x", "y")),
     "less": _compared(_raw("Less", "x", "y")),

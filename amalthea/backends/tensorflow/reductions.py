@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from amalthea.backends.tensorflow.types import HALF, ints, wide
+from amalthea.backends.tensorflow.types import HALF, ints, ordered, unordered, wide
 
 Axis = tuple[int, ...]
 
@@ -26,18 +26,20 @@ def _accumulated(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _best(reduce: Callable[..., Any], pick: Callable[..., Any]) -> Callable[..., Any]:
     def run(x: Any, axis: Axis, keepdims: bool, initial: float | None) -> Any:
-        numbers = tf.cast(x, tf.int32) if x.dtype == tf.bool else wide(x)
+        numbers = tf.cast(x, tf.int32) if x.dtype == tf.bool else ordered(x)
         made = reduce(numbers, axis, keepdims=keepdims) if axis else numbers
         if initial is not None:
-            made = pick(made, tf.cast(initial, made.dtype))
-        return made if made.dtype == x.dtype else tf.cast(made, x.dtype)
+            made = pick(
+                made, ordered(tf.cast(initial, x.dtype)) if x.dtype == tf.uint64 else tf.cast(initial, made.dtype)
+            )
+        return unordered(made, x.dtype)
 
     return run
 
 
 def _place(best: Callable[..., Any]) -> Callable[..., Any]:
     def run(x: Any, axis: int | None, keepdims: bool) -> Any:
-        x = tf.cast(x, tf.int32) if x.dtype == tf.bool else wide(x)
+        x = tf.cast(x, tf.int32) if x.dtype == tf.bool else ordered(x)
         flat = tf.reshape(x, (-1,)) if axis is None else x
         dim = 0 if axis is None else axis
         hit = tf.equal(flat, best(flat, dim, keepdims=True)) | tf.not_equal(flat, flat)

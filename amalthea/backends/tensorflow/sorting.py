@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from amalthea.backends.tensorflow.types import HALF, wide
+from amalthea.backends.tensorflow.types import HALF, ordered
 
 
 def argsort(x: Any, axis: int) -> Any:
@@ -16,7 +16,7 @@ def argsort(x: Any, axis: int) -> Any:
     order = [i for i in range(x.shape.rank) if i != axis % max(x.shape.rank, 1)] + [axis % max(x.shape.rank, 1)]
     if x.dtype == tf.bool:
         x = tf.cast(x, tf.int32)
-    x = tf.transpose(wide(tf.cast(x, tf.float32) if x.dtype in HALF else x), order)
+    x = tf.transpose(ordered(tf.cast(x, tf.float32) if x.dtype in HALF else x), order)
     size = x.shape[last]
     if not x.dtype.is_floating:
         made = tf.math.top_k(tf.bitwise.invert(x), size).indices  # equal elements: the lower place first
@@ -32,7 +32,7 @@ def argsort(x: Any, axis: int) -> Any:
 
 def searchsorted(sorted_sequence: Any, values: Any, side: str) -> Any:
     """The int32 place of each value in a sorted vector."""
-    sequence, flat = wide(sorted_sequence), tf.reshape(wide(values), (-1,))
+    sequence, flat = ordered(sorted_sequence), tf.reshape(ordered(values), (-1,))
     return tf.reshape(tf.searchsorted(sequence, flat, side=side, out_type=tf.int32), values.shape)
 
 

@@ -28,6 +28,36 @@ def wide(x: Any) -> Any:
     return tf.cast(x, tf.int64) if x.dtype in FEW_KERNELS else x
 
 
+_TOP = -(1 << 63)
+
+
+def ordered(x: Any) -> Any:
+    """As `wide`, but numbers that stand in the order of x: those of uint64 with the top bit flipped."""
+    return (
+        tf.bitwise.bitwise_xor(tf.bitcast(x, tf.int64), tf.constant(_TOP, tf.int64))
+        if x.dtype == tf.uint64
+        else wide(x)
+    )
+
+
+def unordered(made: Any, kind: Any) -> Any:
+    """What `ordered` made, or one of its numbers, in the dtype that it was."""
+    if kind == tf.uint64:
+        return tf.bitcast(tf.bitwise.bitwise_xor(made, tf.constant(_TOP, tf.int64)), kind)
+    return made if made.dtype == kind else tf.cast(made, kind)
+
+
+def compared(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compute integers with few kernels as int64 of the same order; the result is one of them."""
+
+    @functools.wraps(function)
+    def run(*xs: Any) -> Any:
+        kind = xs[0].dtype
+        return unordered(function(*map(ordered, xs)), kind) if kind in FEW_KERNELS else function(*xs)
+
+    return run
+
+
 def widened(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compute integers with few kernels as int64 and cut the result to their width."""
 
