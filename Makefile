@@ -12,6 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --progress-bar off --disable-pip-version-check
 WORKERS ?= 2
+ENGINES ?= jax torch tensorflow
 
 # The matrices of the demo and the tests are small: more BLAS threads than cores (two for each of two test workers) only
 # wait for each other, ten times as long as they compute.
@@ -49,7 +50,7 @@ reference: $(VENV)/test.stamp
 # each suite, as the engines keep all that they compiled.
 engines: $(VENV)/engines.stamp
 	$(PYTEST) tests/engines
-	set -e; for engine in jax torch tensorflow; do for suite in core ops train saving; do \
+	set -e; for engine in $(ENGINES); do for suite in core ops train saving; do \
 		$(PYTEST) --backend $$engine tests/$$suite; done; done
 
 bench: $(VENV)/test.stamp

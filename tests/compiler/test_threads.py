@@ -273,6 +273,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 def test_an_interrupt_stops_the_loop_and_leaves_everything_usable() -> None:
     body = """
+signal.signal(signal.SIGINT, signal.default_int_handler)  # where the tests run in the background it is ignored
 try:
     print("ready", flush=True)
     while True:
